@@ -1,0 +1,73 @@
+"""Time as a part that can be replaced: a wall clock for dates, a steady one for durations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the rest of Shale knows of time."""
+
+    def now(self) -> int:
+        """Unix seconds, for dates that others see."""
+        ...
+
+    def steady(self) -> float:
+        """Seconds from an arbitrary start that never go back, for durations."""
+        ...
+
+    async def sleep_until(self, steady: float) -> None:
+        """Return when `steady()` has reached the given value."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> int:
+        return int(time.time())
+
+    def steady(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, steady: float) -> None:
+        await asyncio.sleep(max(0.0, steady - time.monotonic()))
+
+
+class ManualClock:
+    """A clock that a test moves by hand; sleepers wake in the order of their times."""
+
+    def __init__(self, now: int = 1_700_000_000) -> None:
+        self._start = now
+        self._steady = 0.0
+        self._sleepers: list[tuple[float, asyncio.Event]] = []
+
+    def now(self) -> int:
+        return self._start + int(self._steady)
+
+    def steady(self) -> float:
+        return self._steady
+
+    async def sleep_until(self, steady: float) -> None:
+        if steady <= self._steady:
+            await asyncio.sleep(0)
+            return
+        event = asyncio.Event()
+        self._sleepers.append((steady, event))
+        await event.wait()
+
+    async def advance(self, seconds: float) -> None:
+        """Move time on, waking each sleeper at its own moment and letting it run."""
+        target = self._steady + seconds
+        while due := [entry for entry in self._sleepers if entry[0] <= target]:
+            moment, event = min(due, key=lambda entry: entry[0])
+            self._sleepers = [entry for entry in self._sleepers if entry[1] is not event]
+            self._steady = max(self._steady, moment)
+            event.set()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        self._steady = target
+        for _ in range(20):
+            await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""What the parties agree on: resources, offer, order, acceptance, confirmation, lease, end, review."""

@@ -1,0 +1,39 @@
+"""Review: a client's word on a lease, weighted on chain by the seconds that a proof has shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shale.errors import InputRefused
+from shale.units import LeaseId
+
+MAX_COMMENT_BYTES = 280
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One to five stars and a comment of at most 280 bytes."""
+
+    lease: LeaseId
+    stars: int
+    comment: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stars <= 5:
+            raise InputRefused(f"{self.stars} is not a number of stars", "give 1 to 5")
+        if len(self.comment.encode()) > MAX_COMMENT_BYTES:
+            raise InputRefused("the comment is too long", f"keep it within {MAX_COMMENT_BYTES} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the chain knows of a provider: reviews, the sum of weights (seconds) and of stars times weight."""
+
+    reviews: int
+    weight_seconds: int
+    weighted_stars: int
+
+    @property
+    def stars_tenths(self) -> int | None:
+        """The weighted mean in tenths of a star, rounded down; None without reviews of weight."""
+        return self.weighted_stars * 10 // self.weight_seconds if self.weight_seconds else None
