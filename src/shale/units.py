@@ -21,7 +21,15 @@ Cid = NewType("Cid", str)
 MAX_AMOUNT = 2**96 - 1
 MAX_SECONDS = 2**64 - 1
 
-_FIL_UNITS = {"attofil": 0, "femtofil": 3, "picofil": 6, "nanofil": 9, "microfil": 12, "millifil": 15, "fil": 18}
+_FIL_UNITS = {
+    "attofil": 0,
+    "femtofil": 3,
+    "picofil": 6,
+    "nanofil": 9,
+    "microfil": 12,
+    "millifil": 15,
+    "fil": 18,
+}
 _PERIODS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 _BYTE_UNITS = {
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "ki": 2**10, "kib": 2**10, "m": 10**6, "mb": 10**6, "mi": 2**20,
@@ -41,7 +49,9 @@ class AttoFil:
         if type(self.value) is not int:
             raise TypeError(f"an amount is an int of attoFIL, not {type(self.value).__name__}")
         if not 0 <= self.value <= MAX_AMOUNT:
-            raise InputRefused(f"amount {self.value} attoFIL is out of range", "amounts are 0 to 2^96 - 1 attoFIL")
+            raise InputRefused(
+                f"amount {self.value} attoFIL is out of range", "amounts are 0 to 2^96 - 1 attoFIL"
+            )
 
     def __add__(self, other: AttoFil) -> AttoFil:
         return AttoFil(self.value + other.value)

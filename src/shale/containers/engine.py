@@ -1,0 +1,117 @@
+"""Engine: the port through which leases get their containers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from shale.market.resources import Resources
+from shale.units import LeaseId
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path shown read-only at `target` in the container."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What to start.
+
+    `guest` is the folder with Shale's static SSH server, `keys` the lease's folder with `host_key` and
+    `authorized_keys`; both are shown read-only under /.shale. `gpus` are UUIDs to hand over.
+    """
+
+    lease: LeaseId
+    name: str
+    image: str
+    resources: Resources
+    guest: Path
+    keys: Path
+    mounts: tuple[Mount, ...] = ()
+    gpus: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class ContainerState(Enum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that exists. `address` and `port` are where its SSH server listens, seen from the gateway."""
+
+    lease: LeaseId
+    state: ContainerState
+    address: str
+    port: int
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU time used since the start in nanoseconds, memory in use and its limit in bytes."""
+
+    cpu_nanos: int
+    memory_bytes: int
+    memory_limit: int
+
+
+class Engine(Protocol):
+    """Containers by lease: at most one each, found again by labels after a restart of anybody.
+
+    Errors: `Refused` when the engine says no (unknown image, bad request), `Unavailable` when it doesn't answer,
+    `ConfigError` when there is no engine; a container that isn't there is `Closed`.
+    """
+
+    async def check(self) -> str:
+        """The engine's name and version, or ConfigError that says how to get one."""
+        ...
+
+    async def image_digest(self, image: str) -> str:
+        """The image's id if it is present; Refused that names the images at hand if it isn't."""
+        ...
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Create and start it, and return when its SSH server accepts connections.
+
+        All or nothing: a failure leaves no container behind. Starting a lease that already has one returns that one.
+        """
+        ...
+
+    async def find(self, lease: LeaseId) -> Container:
+        """The lease's container as it is now, or Closed."""
+        ...
+
+    async def all(self) -> list[Container]:
+        """Every container that carries this provider's label."""
+        ...
+
+    async def freeze(self, lease: LeaseId) -> None:
+        """Stop its processes where they are; freezing a frozen one does nothing."""
+        ...
+
+    async def thaw(self, lease: LeaseId) -> None:
+        """Let them go on; thawing a running one does nothing."""
+        ...
+
+    async def usage(self, lease: LeaseId) -> Usage: ...
+
+    async def remove(self, lease: LeaseId) -> None:
+        """Stop and remove it with everything it made; removing none is fine."""
+        ...
+
+    async def wait_exit(self, lease: LeaseId) -> int:
+        """Return its exit code when it has exited (an event, not a poll)."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection to the engine; containers live on."""
+        ...

@@ -1,0 +1,1 @@
+"""The rules of money: what a meter asks, which voucher counts, what a batch redeems."""

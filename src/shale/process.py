@@ -1,0 +1,41 @@
+"""Run another program to its end, with a time limit, and turn its failure into an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shale.errors import ConfigError, Refused, Unavailable
+
+
+async def run(arguments: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> bytes:
+    """The program's standard output.
+
+    Raises ConfigError when there is no such program, Unavailable when it outlasts `timeout` (it is killed then), and
+    Refused with the last line of its standard error when it fails.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except FileNotFoundError:
+        raise ConfigError(f"{arguments[0]} is not installed", "install it (make install does)") from None
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(stdin), timeout)
+    except TimeoutError:
+        raise Unavailable(
+            f"{arguments[0]} took over {timeout:g} s", "try again, or look at the machine's load"
+        ) from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise Refused(lines[-1][:500] if lines else f"{arguments[0]} failed with status {process.returncode}")
+    return output
