@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Makes the development proving keys once a machine, cached; whoever made them could forge proofs, so never for real money.
+. "$(dirname "$0")/lib.sh"
+
+KEYS=$CACHE/keys
+# The keys belong to one circuit: the kernel's build that made them stands for it.
+KEY=$(cat "$TOOLS/stamps/kernel")-$KEYS
+
+if ! fresh keys "$KEY" || [ -z "$(ls -A "$KEYS" 2>/dev/null)" ]; then
+  say "checking the development proving keys in $KEYS (made in a minute or so where they are missing)"
+  mkdir -p "$KEYS"
+  chmod 700 "$KEYS"
+  quietly keys "$ROOT/src/shale/bin/shale-kernel" setup --unsafe-development --keys "$KEYS"
+  stamp keys "$KEY"
+fi
