@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.24;
+
+import {Acceptance, Confirmation, End, Order} from "../libraries/Messages.sol";
+import {ILedger} from "./ILedger.sol";
+
+/// @title Order, acceptance, confirmation with collateral, end and review of leases.
+interface IMarket {
+    enum State {
+        None,
+        Created,
+        Accepted,
+        Open,
+        Ended,
+        Cancelled
+    }
+
+    /// @param endedAt Block time at which the end was recorded.
+    /// @param reason One of the end reasons of docs/protocol.md, section 2.
+    struct Lease {
+        uint96 price;
+        uint64 maxSeconds;
+        uint64 endedAt;
+        uint8 reason;
+        State state;
+        bool reviewed;
+    }
+
+    event OrderCreated(
+        uint256 indexed leaseId, address indexed client, address indexed provider, Order order
+    );
+    event OrderAccepted(uint256 indexed leaseId, bytes32 hostKey, uint64 deadline);
+    event OrderCancelled(uint256 indexed leaseId);
+    event LeaseOpened(
+        uint256 indexed leaseId,
+        address indexed client,
+        address indexed provider,
+        bytes32 orderHash,
+        uint96 collateral
+    );
+    /// @notice `amount`, `numSeconds` and `at` are what a signed End says; a direct end says 0, 0 and the block's time.
+    event LeaseEnded(
+        uint256 indexed leaseId, address indexed by, uint8 reason, uint96 amount, uint64 numSeconds, uint64 at
+    );
+    event Reviewed(
+        uint256 indexed leaseId,
+        address indexed provider,
+        address indexed client,
+        uint8 stars,
+        uint64 weight,
+        string comment
+    );
+
+    error ZeroAddress();
+    error WrongState(uint256 leaseId, State state);
+    error NotClient(address sender);
+    error NotProvider(address sender);
+    error NotParty(address sender);
+    error BadSignature(address signer);
+    error DeadlinePassed(uint64 deadline);
+    error NonceUsed(address client, uint64 nonce);
+    /// @notice The acceptance or confirmation names another order.
+    error OrderMismatch();
+    /// @notice The acceptance is not the one that the provider gave or the client confirmed.
+    error AcceptanceMismatch();
+    error WrongCollateral(uint256 expected, uint256 given);
+    error BadDuration(uint64 maxSeconds);
+    error BadReason(uint8 reason);
+    error BadStars(uint8 stars);
+    error CommentTooLong(uint256 length);
+    error NotClosed(uint256 leaseId);
+    error AlreadyReviewed(uint256 leaseId);
+
+    /// @notice Publishes the sender's order.
+    function createOrder(Order calldata order) external returns (uint256 leaseId);
+
+    /// @notice Takes back an order that is not confirmed, created here or only signed.
+    function cancelOrder(Order calldata order) external;
+
+    /// @notice The provider's answer to a created order.
+    function acceptOrder(Order calldata order, Acceptance calldata acceptance) external;
+
+    /// @notice Opens the lease: adds the value to the client's ledger balance, then locks the collateral.
+    function confirmOrder(Order calldata order, Acceptance calldata acceptance) external payable;
+
+    /// @notice All three steps at once by signatures; anyone may send it.
+    function openLease(
+        Order calldata order,
+        bytes calldata orderSignature,
+        Acceptance calldata acceptance,
+        bytes calldata acceptanceSignature,
+        Confirmation calldata confirmation,
+        bytes calldata confirmationSignature
+    ) external returns (uint256 leaseId);
+
+    /// @notice Ends the sender's lease, on either side.
+    function endLease(uint256 leaseId, uint8 reason) external;
+
+    /// @notice Records an End that the lease's client or provider signed; anyone may send it.
+    function endLeaseSigned(End calldata end, address signer, bytes calldata signature) external;
+
+    /// @notice The client's verdict, once, after the lease is closed in the ledger.
+    /// @dev Weighs min(proven seconds, paid / price): only seconds that were paid for count.
+    /// @param stars 1 to 5.
+    /// @param comment At most 280 bytes.
+    function review(uint256 leaseId, uint8 stars, string calldata comment) external;
+
+    /// @notice The order's EIP-712 digest; its upper 248 bits are the lease id.
+    function hashOrder(Order calldata order) external view returns (bytes32);
+
+    /// @notice A lease's market record; all zero if unknown.
+    function leaseOf(uint256 leaseId) external view returns (Lease memory);
+
+    /// @notice Number of reviews, sum of their weights, and sum of stars times weight.
+    function ratingOf(address provider)
+        external
+        view
+        returns (uint64 count, uint96 weight, uint96 weightedStars);
+
+    function isNonceUsed(address client, uint64 nonce) external view returns (bool);
+
+    function ledger() external view returns (ILedger);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.24;
+
+/// @title Asks a Filecoin miner actor whether an address controls it.
+library MinerActor {
+    /// @dev FEVM's call_actor_id, to be reached by DELEGATECALL (FIP-0054, "Precompiles").
+    address private constant CALL_ACTOR_ID = 0xfe00000000000000000000000000000000000005;
+    /// @dev FRC-42 number of IsControllingAddress.
+    uint64 private constant IS_CONTROLLING_ADDRESS = 348244887;
+    uint64 private constant READ_ONLY = 1;
+    uint64 private constant CBOR = 0x51;
+    uint64 private constant DAG_CBOR = 0x71;
+    /// @dev ABI of (int256 exit, uint64 codec, bytes value) with one byte of value: head of 3 words, length, data.
+    uint256 private constant ANSWER_LENGTH = 160;
+
+    /// @notice Whether `controller` is an owner, worker or control address of miner f0`minerId`.
+    /// @dev False also where there is no such precompile, actor or method, and for every unclear answer.
+    /// Not a view only because the precompile wants a delegatecall.
+    function isControlledBy(uint64 minerId, address controller) internal returns (bool) {
+        bytes memory call =
+            abi.encode(IS_CONTROLLING_ADDRESS, uint256(0), READ_ONLY, CBOR, cborAddress(controller), minerId);
+        // The target is a constant precompile that has no code to run in our storage.
+        // forge-lint: disable-next-line(controlled-delegatecall)
+        (bool success, bytes memory answer) = CALL_ACTOR_ID.delegatecall(call);
+        if (!success || answer.length != ANSWER_LENGTH) return false;
+        (uint256 exit, uint256 codec, uint256 offset, uint256 length, bytes32 value) =
+            abi.decode(answer, (uint256, uint256, uint256, uint256, bytes32));
+        return exit == 0 && (codec == CBOR || codec == DAG_CBOR) && offset == 0x60 && length == 1
+            && value[0] == 0xf5; // CBOR true
+    }
+
+    /// @notice The Filecoin address of an EVM caller, as a CBOR byte string.
+    /// @dev An f0 caller arrives masked as 0xff ‖ 11 zeros ‖ id and becomes f0 (0x00 ‖ unsigned LEB128 of the id);
+    /// any other is f410 (0x04 ‖ namespace 10 ‖ 20 bytes).
+    function cborAddress(address account) internal pure returns (bytes memory) {
+        uint160 bits = uint160(account);
+        if (bits >> 64 != uint160(0xff) << 88) return abi.encodePacked(hex"56040a", account);
+        bytes memory leb;
+        uint64 id = uint64(bits);
+        do {
+            uint8 low = uint8(id & 0x7f);
+            id >>= 7;
+            leb = abi.encodePacked(leb, id == 0 ? low : low | 0x80);
+        } while (id != 0);
+        return abi.encodePacked(uint8(0x41 + leb.length), uint8(0), leb);
+    }
+}
