@@ -48,8 +48,8 @@ apt_install() {
       chmod 755 "$policy"
     fi
     apt-get update
-    apt-get install -y --no-install-recommends "$@"' install "$policy" "$@"
-  if [ "$had_sshd" = 0 ]; then
+    apt-get install -y --no-install-recommends "$@"' install "$policy" "$@" || return 1
+  if [ "$had_sshd" = 0 ] && command -v sshd >/dev/null; then
     as_root update-rc.d ssh disable
   fi
 }

@@ -32,8 +32,8 @@ build() {
   for source in "$ROOT"/kernel/cmd/*/; do
     name=$(basename "$source")
     # A running program keeps its file: the new one is moved into its place.
-    (cd "$ROOT/kernel" && go build -trimpath -buildvcs=false -ldflags='-s -w' -o "$BIN/.$name.new" "./cmd/$name")
-    mv "$BIN/.$name.new" "$BIN/$name"
+    (cd "$ROOT/kernel" && go build -trimpath -buildvcs=false -ldflags='-s -w' -o "$BIN/.$name.new" "./cmd/$name") &&
+      mv "$BIN/.$name.new" "$BIN/$name" || return 1
   done
 }
 

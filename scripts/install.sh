@@ -8,5 +8,12 @@ scripts/python.sh
 scripts/go.sh
 scripts/node.sh
 scripts/keys.sh
-scripts/contracts.sh
+
+# npm packages, then the compiled contracts that the Python package carries.
+KEY=$(digest contracts/src foundry.toml package.json package-lock.json scripts/contracts.sh scripts/solc)
+if ! fresh contracts "$KEY" || [ ! -x node_modules/.bin/anvil ] || [ ! -d src/shale/chain/artifacts ]; then
+  say "compiling the contracts"
+  quietly contracts scripts/contracts.sh
+  stamp contracts "$KEY"
+fi
 say "installed: .venv/bin/shale"

@@ -45,12 +45,13 @@ stamp() {
 }
 
 # quietly LOG-NAME CMD…: runs CMD into a log; on failure shows the log's end and stops.
+# A function given as CMD must return its own failures: the shell's errexit does not hold in a condition.
 quietly() {
-  local log=$ROOT/build/log/$1.log
+  local name=$1 log=$ROOT/build/log/$1.log
   shift
   mkdir -p "${log%/*}"
   if ! "$@" >"$log" 2>&1 </dev/null; then
     tail -n 25 "$log" >&2
-    die "$1 failed; the whole output is in ${log#"$ROOT"/}; mend that and run the same command again"
+    die "$name failed; the whole output is in ${log#"$ROOT"/}; mend that and run the same command again"
   fi
 }
