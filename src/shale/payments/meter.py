@@ -74,6 +74,10 @@ class Meter:
         """The meter once the reading of the wanted tick has gone out."""
         return replace(self, asked=self.wanted_tick)
 
+    def forgetting(self) -> Meter:
+        """The meter when the payer has to be asked again: its connection is a new one."""
+        return replace(self, asked=self.tick_of(self.paid_seconds))
+
     def paying(self, seconds: int) -> Meter:
         """The meter once a voucher for `seconds` in all is stored."""
         return replace(self, paid_seconds=max(self.paid_seconds, seconds))
@@ -84,13 +88,16 @@ class Meter:
     def thawing(self) -> Meter:
         return replace(self, frozen=False, frozen_for=0.0)
 
-    def decide(self) -> tuple[Action, EndReason]:
-        """What to do now. END comes with its reason; the others with NONE."""
+    def decide(self, connected: bool = True) -> tuple[Action, EndReason]:
+        """What to do now; nobody is asked while the payer isn't `connected`. END comes with its reason."""
         paid = self.paid_seconds > self.served
         if self.served >= self.terms.max_seconds or (
             not paid and self.paid_seconds >= self.seconds_at(self.last_tick)
         ):
             return Action.END, EndReason.COLLATERAL_SPENT
+        unasked = self.asked < self.wanted_tick and self.paid_seconds < self.seconds_at(self.wanted_tick)
+        if connected and unasked:
+            return Action.ASK, EndReason.NONE
         if self.frozen:
             if paid:
                 return Action.THAW, EndReason.NONE

@@ -1,0 +1,68 @@
+"""Books: the provider's tables, as the migrations make them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("lease_id", String(64), primary_key=True),
+    Column("order_hash", String(66), nullable=False),
+    Column("order_json", Text, nullable=False),
+    Column("order_signature", Text, nullable=False),
+    Column("mount", String(256), nullable=False),
+    Column("host_key", Text, nullable=False),
+    Column("acceptance_deadline", BigInteger, nullable=False),
+    Column("acceptance_signature", Text, nullable=False),
+    Column("confirmation_json", Text, nullable=False, default=""),
+    Column("confirmation_signature", Text, nullable=False, default=""),
+    Column("state", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False, default=0),
+    Column("served", Float, nullable=False, default=0.0),
+    # Amounts are decimal text: they exceed 64 bits, and a float would lose money.
+    Column("paid", String(32), nullable=False, default="0"),
+    Column("seconds", BigInteger, nullable=False, default=0),
+    Column("voucher_signature", Text, nullable=False, default=""),
+    Column("end_reason", Integer, nullable=False, default=0),
+    Column("ended_at", BigInteger, nullable=False, default=0),
+    Column("anchor_tx", String(66), nullable=False, default=""),
+    Column("end_anchored", Boolean, nullable=False, default=False),
+    Column("leaf_index", Integer, nullable=True),
+    Column("leaf_amount", String(32), nullable=False, default="0"),
+    Column("leaf_seconds", BigInteger, nullable=False, default=0),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("root", String(128), primary_key=True),
+    Column("piece", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("entries", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("state", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("old_root", String(66), nullable=False),
+    Column("new_root", String(66), nullable=False),
+    Column("tx", String(66), nullable=False, default=""),
+    Column("gas", BigInteger, nullable=False, default=0),
+    Column("constraints", BigInteger, nullable=False, default=0),
+    Column("prove_millis", BigInteger, nullable=False, default=0),
+    Column("earned", String(32), nullable=False, default="0"),
+    Column("refunded", String(32), nullable=False, default="0"),
+    # The operations as JSON: after a crash they are applied or dropped by what root the chain shows.
+    Column("operations", Text, nullable=False),
+)

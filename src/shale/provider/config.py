@@ -1,0 +1,167 @@
+"""The provider's settings: one TOML file that a person edits, checked when it is read."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shale.errors import ConfigError, InputRefused, ShaleError
+from shale.market.offer import Tariff
+from shale.paths import Home, private_dir, write_private
+from shale.units import AttoFil, Price, parse_bytes
+
+_TEMPLATE = """\
+# Settings of this provider. Restart `shale provider up` after a change.
+name = {name}
+network = {network}
+
+[listen]
+host = {host}            # where the API and the gateway listen
+port = {port}                  # HTTP API
+gateway_port = {gateway_port}          # SSH gateway
+
+[public]
+host = {public_host}            # how clients reach this machine
+
+[lease]
+images = {images}
+tick_seconds = {tick_seconds}
+max_hours = {max_hours}
+grace_seconds = {grace_seconds}          # served unpaid before the container is frozen
+patience_seconds = {patience_seconds}       # frozen before the lease is ended
+max_leases = {max_leases}
+
+[price]
+cpu = {cpu}             # for one core
+memory = {memory}          # for one GiB
+gpu = {gpu}
+
+[stock]                       # empty: all that the machine has
+cpus = {cpus}
+memory = {memory_stock}
+disk = {disk}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """What the file says. `cpus`, `memory` and `disk` limit what is offered; empty means all there is."""
+
+    name: str = "provider"
+    network: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8420
+    gateway_port: int = 8422
+    public_host: str = "127.0.0.1"
+    images: tuple[str, ...] = ("shale/base:latest",)
+    tick_seconds: int = 5
+    max_hours: int = 24 * 30
+    grace_seconds: int = 10
+    patience_seconds: int = 600
+    max_leases: int = 256
+    cpu: str = "0.004 FIL/h"
+    memory: str = "0.001 FIL/h"
+    gpu: str = "0.2 FIL/h"
+    cpus: str = ""
+    memory_stock: str = ""
+    disk: str = ""
+    tariff: Tariff = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.tick_seconds <= 3600:
+            raise ConfigError(f"lease.tick_seconds = {self.tick_seconds}", "set it to 1 to 3600")
+        for key, port in (("listen.port", self.port), ("listen.gateway_port", self.gateway_port)):
+            if not 1 <= port <= 65535:
+                raise ConfigError(f"{key} = {port}", "set it to 1 to 65535")
+        if not self.images:
+            raise ConfigError("lease.images is empty", "name at least one image")
+        try:
+            tariff = Tariff(
+                Price.parse(self.cpu).per_second,
+                Price.parse(self.memory).per_second,
+                Price.parse(self.gpu).per_second,
+            )
+            for limit in (self.memory_stock, self.disk):
+                if limit:
+                    parse_bytes(limit)
+        except InputRefused as error:
+            raise ConfigError(error.message, error.hint) from None
+        if tariff.per_cpu == AttoFil(0) and tariff.per_gib == AttoFil(0):
+            raise ConfigError("the prices come to nothing", "set price.cpu or price.memory above zero")
+        object.__setattr__(self, "tariff", tariff)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.public_host}:{self.port}"
+
+
+def config_path(home: Home) -> Path:
+    return home.provider / "config.toml"
+
+
+def save_config(home: Home, config: ProviderConfig) -> None:
+    private_dir(home.provider)
+    quoted = {
+        name: _toml(getattr(config, name)) for name in ProviderConfig.__dataclass_fields__ if name != "tariff"
+    }
+    write_private(config_path(home), _TEMPLATE.format(**quoted).encode())
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+_KEYS = {
+    ("name",): "name", ("network",): "network", ("listen", "host"): "host", ("listen", "port"): "port",
+    ("listen", "gateway_port"): "gateway_port", ("public", "host"): "public_host", ("lease", "images"): "images",
+    ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
+    ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
+    ("lease", "max_leases"): "max_leases", ("price", "cpu"): "cpu", ("price", "memory"): "memory",
+    ("price", "gpu"): "gpu", ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock",
+    ("stock", "disk"): "disk",
+}  # fmt: skip
+
+
+def load_config(home: Home) -> ProviderConfig:
+    """Read the file. Raises ConfigError that names the key to edit."""
+    path = config_path(home)
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError("this machine is not set up as a provider", "run shale provider init") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} is not readable TOML ({error})", "mend the file") from None
+    values: dict[str, object] = {}
+    for key, value in _flat(raw):
+        name = _KEYS.get(key)
+        if name is None:
+            raise ConfigError(f"{'.'.join(key)} is no setting", f"remove it from {path}")
+        default = ProviderConfig.__dataclass_fields__[name].default
+        if isinstance(default, tuple):
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ConfigError(f"{'.'.join(key)} is not a list of texts", f"mend it in {path}")
+            value = tuple(value)
+        elif type(value) is not type(default):
+            raise ConfigError(
+                f"{'.'.join(key)} = {value!r} is not a {type(default).__name__}", f"mend it in {path}"
+            )
+        values[name] = value
+    try:
+        return ProviderConfig(**values)  # type: ignore[arg-type]  # each value was checked against its default above
+    except ShaleError as error:
+        raise ConfigError(f"{path}: {error.message}", error.hint) from None
+
+
+def _flat(raw: dict[str, object]) -> list[tuple[tuple[str, ...], object]]:
+    pairs: list[tuple[tuple[str, ...], object]] = []
+    for key, value in raw.items():
+        if isinstance(value, dict):
+            pairs.extend(((key, inner), item) for inner, item in value.items())
+        else:
+            pairs.append(((key,), value))
+    return pairs

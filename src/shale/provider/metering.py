@@ -1,0 +1,281 @@
+"""Metering: runs one lease's meter: asks, stores vouchers before it acknowledges them, freezes, thaws and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from eth_account.signers.local import LocalAccount
+
+from shale.clock import Clock
+from shale.containers.engine import Engine
+from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable, VoucherRefused
+from shale.market.lease import EndReason
+from shale.market.order import End, Reading
+from shale.market.signing import SigningDomain
+from shale.payments.meter import Action, Meter, Terms
+from shale.payments.voucher import Voucher, check_successor
+from shale.proofs.prover import Prover
+from shale.provider.store import Held, Store
+from shale.tunnel.link import Link
+from shale.tunnel.messages import (
+    Ack,
+    EndSent,
+    Hello,
+    Message,
+    Notice,
+    ReadingSent,
+    RefuseVoucher,
+    VoucherSent,
+    Welcome,
+    new_nonce,
+)
+from shale.units import AttoFil
+
+OnEnd = Callable[[EndReason], Awaitable[End]]
+"""Ends the lease for this reason and gives the final state that the provider signs."""
+
+_CLIENT_REASONS = (EndReason.CLIENT_ENDED, EndReason.VERDICT)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterParts:
+    """What every lease's meter needs of the daemon."""
+
+    store: Store
+    engine: Engine
+    prover: Prover
+    clock: Clock
+    account: LocalAccount
+    signing: SigningDomain
+    ledger_domain: str
+
+
+class LeaseMeter:
+    """The meter of one running lease. `run` drives it; `serve` takes a connection of the client's agent."""
+
+    def __init__(self, held: Held, terms: Terms, parts: MeterParts, on_end: OnEnd) -> None:
+        self._order = held.order
+        self._hash = held.lease.order
+        self._id = held.id
+        self._host_key = held.acceptance.host_key
+        self._paid: AttoFil = held.lease.paid
+        self._parts = parts
+        self._on_end = on_end
+        self._meter = Meter(terms, served=held.served, paid_seconds=held.lease.seconds).forgetting()
+        self._link: Link | None = None
+        self._peer = 0
+        self._wake = asyncio.Event()
+        self._paying = asyncio.Lock()
+        self._ending = False
+        self._usage = (parts.clock.steady(), 0)
+        self._last = parts.clock.steady()
+
+    @property
+    def served(self) -> float:
+        return self._meter.served
+
+    @property
+    def peer(self) -> int:
+        """The pid of the connected agent's forced command, 0 if none is."""
+        return self._peer
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
+    async def run(self, frozen: bool = False) -> None:
+        """Drive the meter until the lease ends. Cancelling it leaves the lease as it is."""
+        if frozen:
+            self._meter = self._meter.freezing()
+        self._last = self._parts.clock.steady()
+        while not self._ending:
+            self._wake.clear()
+            self._pass_time()
+            action, reason = self._meter.decide(self._link is not None)
+            match action:
+                case Action.ASK:
+                    await self._ask()
+                case Action.FREEZE:
+                    await self._freeze()
+                case Action.THAW:
+                    await self._thaw()
+                case Action.END:
+                    await self._on_end(reason)
+                    return
+                case Action.NOTHING:
+                    await self._wait(self._meter.next_moment())
+
+    def _pass_time(self) -> None:
+        now = self._parts.clock.steady()
+        self._meter = self._meter.passed(now - self._last)
+        self._last = now
+
+    async def _wait(self, seconds: float) -> None:
+        """Until something happens, or until the meter has something new to say."""
+        timer = asyncio.ensure_future(self._parts.clock.sleep_until(self._parts.clock.steady() + seconds))
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (timer, woken):
+                task.cancel()
+
+    async def _ask(self) -> None:
+        tick = self._meter.wanted_tick
+        self._meter = self._meter.asking()
+        reading = Reading(
+            self._hash, tick, self._meter.seconds_at(tick), self._meter.due_at(tick), self._parts.clock.now()
+        )
+        cpu_millis, memory = await self._busy()
+        await self._parts.store.set_served(self._id, self._meter.served)
+        await self._say(
+            ReadingSent(
+                tick=tick,
+                seconds=reading.seconds,
+                due=reading.due,
+                at=reading.at,
+                signature=self._parts.signing.sign(reading, self._parts.account),
+                cpu_millis=cpu_millis,
+                memory_bytes=memory,
+            )
+        )
+
+    async def _busy(self) -> tuple[int, int]:
+        """CPU in thousandths of a core since the last look, and memory; zeros when the engine can't tell just now."""
+        try:
+            usage = await asyncio.wait_for(self._parts.engine.usage(self._id), 2)
+        except (ShaleError, TimeoutError):
+            return 0, 0
+        then, nanos = self._usage
+        now = self._parts.clock.steady()
+        self._usage = (now, usage.cpu_nanos)
+        if nanos == 0 or now <= then:
+            return 0, usage.memory_bytes
+        return max(0, round((usage.cpu_nanos - nanos) / (now - then) / 1e6)), usage.memory_bytes
+
+    async def _freeze(self) -> None:
+        self._meter = self._meter.freezing()
+        await self._parts.engine.freeze(self._id)
+        await self._parts.store.frozen(self._id, self._meter.served)
+        await self._say(
+            Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher")
+        )
+
+    async def _thaw(self) -> None:
+        await self._parts.engine.thaw(self._id)
+        await self._parts.store.thawed(self._id)
+        self._pass_time()
+        self._meter = self._meter.thawing()
+        await self._say(Notice("thawed", "paid again: the container goes on"))
+
+    async def _say(self, message: Message) -> None:
+        if self._link is not None:
+            with suppress(Closed):
+                await self._link.send(message)
+
+    async def serve(self, link: Link, pid: int) -> None:
+        """Talk with the client's agent until either side leaves; a newer connection takes the place of an older."""
+        try:
+            hello = await asyncio.wait_for(link.receive(), 20)
+            if not isinstance(hello, Hello) or hello.lease != self._id:
+                raise InputRefused("the tunnel must begin with a hello for this lease")
+            await link.send(self._welcome(hello))
+        except (ShaleError, TimeoutError):
+            return
+        if self._link is not None:
+            self._link.close()
+        self._link, self._peer = link, pid
+        self._meter = self._meter.forgetting()
+        self._wake.set()
+        try:
+            while True:
+                await self._take(await link.receive())
+        except ShaleError:
+            return
+        finally:
+            if self._link is link:
+                self._link, self._peer = None, 0
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        at = self._parts.clock.now()
+        state = Reading(self._hash, 0, self._meter.paid_seconds, self._paid, at)
+        return Welcome(
+            lease=self._id,
+            nonce=new_nonce(secrets.token_bytes),
+            client_nonce=hello.nonce,
+            host_key=self._host_key,
+            paid=self._paid,
+            seconds=self._meter.paid_seconds,
+            at=at,
+            signature=self._parts.signing.sign(state, self._parts.account),
+        )
+
+    async def _take(self, message: Message) -> None:
+        match message:
+            case VoucherSent():
+                try:
+                    await self.pay(Voucher(self._id, message.amount, message.seconds, message.signature))
+                except (VoucherRefused, Refused) as error:
+                    await self._say(RefuseVoucher(message.tick, error.message[:500]))
+                except Unavailable:
+                    await self._say(
+                        Notice("maintenance", "the provider can't check vouchers just now: send it again")
+                    )
+                else:
+                    await self._say(Ack(message.tick, self._paid, self._meter.paid_seconds))
+            case EndSent():
+                await self.end_by_client(
+                    End(self._hash, message.amount, message.seconds, message.reason, message.at),
+                    message.signature,
+                )
+            case Notice():
+                return
+            case _:
+                raise InputRefused("that message is the provider's to send")
+
+    async def pay(self, voucher: Voucher) -> None:
+        """Check a voucher and store it. Raises VoucherRefused; durable when it returns."""
+        async with self._paying:
+            if self._ending:
+                raise VoucherRefused("ended", "the lease has ended: nothing more is due")
+            fresh = check_successor(
+                voucher,
+                lease=self._id,
+                price=self._order.price,
+                paid=self._paid,
+                seconds=self._meter.paid_seconds,
+                collateral=self._order.collateral,
+            )
+            if not await self._parts.prover.verify(self._order.pay_key, self._parts.ledger_domain, voucher):
+                raise VoucherRefused(
+                    "signature", "the voucher's signature is wrong: sign it with the lease's key"
+                )
+            if fresh:
+                await self._parts.store.store_voucher(voucher, self._meter.served)
+                self._paid = voucher.amount
+                self._meter = self._meter.paying(voucher.seconds)
+                self._wake.set()
+
+    async def end_by_client(self, end: End, signature: str) -> End:
+        """End the lease by the client's signed word. Returns the provider's final state; raises InputRefused."""
+        if end.order != self._hash or end.reason not in _CLIENT_REASONS:
+            raise InputRefused("that End is not the client's to send", "sign reason client_ended or verdict")
+        if end.amount > self._paid:
+            raise InputRefused("that End claims more than was paid", "sign the highest acknowledged voucher")
+        self._parts.signing.check(end, signature, self._order.client)
+        return await self._on_end(end.reason)
+
+    async def close(self, final: End | None) -> None:
+        """Let the meter rest: after the lease's end with its final state for the agent, or at the daemon's own stop."""
+        async with self._paying:
+            self._ending = final is not None
+        self._wake.set()
+        if final is not None:
+            signature = self._parts.signing.sign(final, self._parts.account)
+            await self._say(EndSent(final.amount, final.seconds, final.reason, final.at, signature))
+        if self._link is not None:
+            self._link.close()

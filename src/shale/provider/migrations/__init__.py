@@ -1,0 +1,1 @@
+"""Migrations of the provider's books, run when the daemon opens them."""

@@ -1,0 +1,279 @@
+"""Store: the provider's books as values, in SQLite (WAL, synchronous) or PostgreSQL; short transactions only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, event, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shale.errors import Closed, VoucherRefused
+from shale.market.lease import EndReason, Lease, LeaseState
+from shale.market.order import Acceptance, Confirmation, Order, order_from_json, order_to_json
+from shale.payments.batch import Leaf
+from shale.payments.voucher import Voucher
+from shale.provider import books
+from shale.units import AttoFil, LeaseId, OrderHash
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One lease as the books have it."""
+
+    lease: Lease
+    order: Order
+    order_signature: str
+    mount: str
+    acceptance: Acceptance
+    acceptance_signature: str
+    confirmation: Confirmation | None
+    confirmation_signature: str
+    created_at: int
+    started_at: int
+    served: float
+    voucher: Voucher | None
+    anchor_tx: str
+    end_anchored: bool
+    leaf: Leaf | None
+
+    @property
+    def id(self) -> LeaseId:
+        return self.lease.id
+
+
+class Store:
+    """Opened with `Store.open`; every method is one transaction, durable when it returns."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, url: str) -> Store:
+        """Open the books at a SQLAlchemy URL and bring them to the newest form."""
+        engine = create_async_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine.sync_engine, "connect", _durable_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_immediate)
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate)
+        return cls(engine)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.begin() as connection:
+            yield connection
+
+    async def add_accepted(
+        self, order: Order, order_signature: str, mount: str, acceptance: Acceptance, signature: str, at: int
+    ) -> None:
+        """A new lease in state ACCEPTED. Raises Closed when the order is known already."""
+        lease = Lease(acceptance.order)
+        async with self.begin() as connection:
+            known = await connection.execute(
+                select(books.leases.c.state).where(books.leases.c.lease_id == lease.id)
+            )
+            if known.first() is not None:
+                raise Closed("this order was accepted before", "sign a new order")
+            await connection.execute(
+                insert(books.leases).values(
+                    lease_id=lease.id,
+                    order_hash=lease.order,
+                    order_json=json.dumps(order_to_json(order)),
+                    order_signature=order_signature,
+                    mount=mount,
+                    host_key=acceptance.host_key,
+                    acceptance_deadline=acceptance.deadline,
+                    acceptance_signature=signature,
+                    state=lease.state.value,
+                    created_at=at,
+                )
+            )
+
+    async def forget(self, lease: LeaseId) -> None:
+        """Drop an accepted order that was never confirmed."""
+        async with self.begin() as connection:
+            await connection.execute(
+                books.leases.delete().where(
+                    books.leases.c.lease_id == lease, books.leases.c.state == LeaseState.ACCEPTED.value
+                )
+            )
+
+    async def confirm(self, lease: LeaseId, confirmation: Confirmation, signature: str) -> Held:
+        raw = {
+            "order": confirmation.order,
+            "acceptance": confirmation.acceptance,
+            "collateral": str(confirmation.collateral.value),
+            "deadline": confirmation.deadline,
+        }
+        return await self._move(
+            lease, LeaseState.STARTING, confirmation_json=json.dumps(raw), confirmation_signature=signature
+        )
+
+    async def running(self, lease: LeaseId, at: int) -> Held:
+        return await self._move(lease, LeaseState.RUNNING, started_at=at)
+
+    async def frozen(self, lease: LeaseId, served: float) -> Held:
+        return await self._move(lease, LeaseState.FROZEN, served=served)
+
+    async def thawed(self, lease: LeaseId) -> Held:
+        return await self._move(lease, LeaseState.RUNNING)
+
+    async def _move(self, lease: LeaseId, state: LeaseState, **values: Any) -> Held:
+        async with self.begin() as connection:
+            held = await _held(connection, lease)
+            moved = held.lease.to(state)
+            await connection.execute(
+                update(books.leases)
+                .where(books.leases.c.lease_id == lease)
+                .values(state=moved.state.value, **values)
+            )
+            return await _held(connection, lease)
+
+    async def end(self, lease: LeaseId, reason: EndReason, at: int) -> Held:
+        """The lease, ended; the first reason stays."""
+        async with self.begin() as connection:
+            held = await _held(connection, lease)
+            ended = held.lease.end(reason, at)
+            await connection.execute(
+                update(books.leases)
+                .where(books.leases.c.lease_id == lease)
+                .values(state=ended.state.value, end_reason=int(ended.end_reason), ended_at=ended.ended_at)
+            )
+            return await _held(connection, lease)
+
+    async def store_voucher(self, voucher: Voucher, served: float) -> None:
+        """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused if a higher one came first."""
+        async with self.begin() as connection:
+            held = await _held(connection, voucher.lease)
+            if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
+                raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
+            await connection.execute(
+                update(books.leases)
+                .where(books.leases.c.lease_id == voucher.lease)
+                .values(
+                    paid=str(voucher.amount.value),
+                    seconds=voucher.seconds,
+                    voucher_signature=voucher.signature,
+                    served=served,
+                )
+            )
+
+    async def set_served(self, lease: LeaseId, served: float) -> None:
+        await self._set(lease, served=served)
+
+    async def set_anchor(self, lease: LeaseId, tx: str) -> None:
+        await self._set(lease, anchor_tx=tx)
+
+    async def set_end_anchored(self, lease: LeaseId) -> None:
+        await self._set(lease, end_anchored=True)
+
+    async def _set(self, lease: LeaseId, **values: Any) -> None:
+        async with self.begin() as connection:
+            await connection.execute(
+                update(books.leases).where(books.leases.c.lease_id == lease).values(**values)
+            )
+
+    async def lease(self, lease: LeaseId) -> Held:
+        """Raises Closed when the books don't have it."""
+        async with self.begin() as connection:
+            return await _held(connection, lease)
+
+    async def leases(self, *states: LeaseState) -> list[Held]:
+        """The leases in these states (in all of them without), oldest first."""
+        query = select(books.leases).order_by(books.leases.c.created_at)
+        if states:
+            query = query.where(books.leases.c.state.in_([state.value for state in states]))
+        async with self.begin() as connection:
+            return [_read(row) for row in await connection.execute(query)]
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def _durable_sqlite(connection: Any, _record: object) -> None:
+    # The driver must not begin transactions by itself: _begin_immediate does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail if another writer came between: take the lock now.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def _held(connection: AsyncConnection, lease: LeaseId) -> Held:
+    found = await connection.execute(select(books.leases).where(books.leases.c.lease_id == lease))
+    row = found.first()
+    if row is None:
+        raise Closed("this provider has no such lease", "list yours with shale ps")
+    return _read(row)
+
+
+def _read(row: Row[Any]) -> Held:
+    order = order_from_json(json.loads(row.order_json))
+    lease = Lease(
+        OrderHash(row.order_hash),
+        LeaseState(row.state),
+        AttoFil(int(row.paid)),
+        row.seconds,
+        EndReason(row.end_reason),
+        row.ended_at,
+    )
+    confirmation = None
+    if row.confirmation_json:
+        raw = json.loads(row.confirmation_json)
+        confirmation = Confirmation(
+            lease.order, raw["acceptance"], AttoFil(int(raw["collateral"])), raw["deadline"]
+        )
+    voucher = None
+    if row.voucher_signature:
+        voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)
+    leaf = None
+    if row.leaf_index is not None:
+        leaf = Leaf(
+            row.leaf_index,
+            lease.id,
+            order.pay_key,
+            order.collateral,
+            AttoFil(int(row.leaf_amount)),
+            row.leaf_seconds,
+        )
+    return Held(
+        lease=lease,
+        order=order,
+        order_signature=row.order_signature,
+        mount=row.mount,
+        acceptance=Acceptance(lease.order, row.host_key, row.acceptance_deadline),
+        acceptance_signature=row.acceptance_signature,
+        confirmation=confirmation,
+        confirmation_signature=row.confirmation_signature,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        served=row.served,
+        voucher=voucher,
+        anchor_tx=row.anchor_tx,
+        end_anchored=row.end_anchored,
+        leaf=leaf,
+    )
