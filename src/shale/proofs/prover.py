@@ -1,4 +1,4 @@
-"""Prover: the port to payment keys, vouchers and the ledger's proofs (docs/protocol.md, sections 3, 4 and 6)."""
+"""Prover: the port to payment keys, vouchers and the ledger's proofs (docs/protocol.md, sections 3 to 6)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Circuit:
 
 
 class Prover(Protocol):
-    """Errors: `Refused` for wrong input, `ConfigError` for missing keys, `Unavailable` when it died or is too slow."""
+    """Errors: `Refused` for wrong input, `ConfigError` for missing keys, `Unavailable` when it died.
+
+    A voucher or key that is malformed doesn't verify; it raises nothing.
+    """
 
     async def keygen(self) -> PaySecret: ...
 

@@ -1,0 +1,184 @@
+"""KernelProver: payment keys, vouchers and proofs by the Go kernel (docs/protocol.md, section 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shale.errors import Unavailable
+from shale.market.order import PayKey
+from shale.paths import binary, keys_dir
+from shale.payments.batch import Leaf, Operation, Proof
+from shale.payments.voucher import Voucher
+from shale.payments.words import hex_word
+from shale.proofs.pipe import KernelPipe
+from shale.proofs.prover import Circuit, PaySecret
+from shale.units import Address, AttoFil, LeaseId
+
+SECONDS: Mapping[str, float] = {"ledger.prove": 600.0}
+"""The time limits of methods; the others have `DEFAULT_SECONDS`."""
+DEFAULT_SECONDS = 30.0
+
+
+class KernelProver:
+    """A Prover over one `shale-kernel serve`, started at the first call; `close` ends it."""
+
+    def __init__(self, keys: Path | None = None, program: Path | None = None) -> None:
+        """`keys` is the folder of the circuit's keys. Raises ConfigError when the kernel isn't built."""
+        chosen = program or binary("shale-kernel")
+        self._pipe = KernelPipe([str(chosen), "serve", "--keys", str(keys or keys_dir())])
+        self._circuit: Circuit | None = None
+
+    async def keygen(self) -> PaySecret:
+        result = await self._call("voucher.keygen")
+        secret = _text(result, "secret", _HEX)
+        return PaySecret(PayKey(_word(result, "x"), _word(result, "y")), secret)
+
+    async def check_key(self, key: PayKey) -> bool:
+        return _truth(await self._call("voucher.check_key", x=key.x, y=key.y), "valid")
+
+    async def sign(
+        self, secret: PaySecret, domain: str, lease: LeaseId, amount: AttoFil, seconds: int
+    ) -> Voucher:
+        values = {"lease_id": lease, "amount": str(amount.value), "seconds": seconds}
+        result = await self._call("voucher.sign", secret=secret.secret, domain=domain, **values)
+        return Voucher(lease, amount, seconds, _text(result, "signature", _SIGNATURE))
+
+    async def verify(self, key: PayKey, domain: str, voucher: Voucher) -> bool:
+        if not _SIGNATURE.fullmatch(voucher.signature):
+            return False
+        result = await self._call(
+            "voucher.verify",
+            x=key.x,
+            y=key.y,
+            domain=domain,
+            lease_id=voucher.lease,
+            amount=str(voucher.amount.value),
+            seconds=voucher.seconds,
+            signature=voucher.signature,
+        )
+        return _truth(result, "valid")
+
+    async def circuit(self) -> Circuit:
+        if self._circuit is None:
+            result = await self._call("ledger.info")
+            self._circuit = Circuit(
+                batch=_count(result, "batch"),
+                depth=_count(result, "depth"),
+                constraints=_count(result, "constraints"),
+                vk_hash=_text(result, "vk_hash", _HASH),
+                unsafe_development=_truth(result, "unsafe_development"),
+                empty_root=_word(result, "empty_root"),
+            )
+        return self._circuit
+
+    async def domain(self, chain_id: int, ledger: Address) -> str:
+        return _word(await self._call("ledger.domain", chain_id=chain_id, ledger=ledger), "domain")
+
+    async def root(self, leaves: Sequence[Leaf]) -> str:
+        return _word(await self._call("ledger.root", leaves=[_leaf(leaf) for leaf in leaves]), "root")
+
+    async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof:
+        result = await self._call(
+            "ledger.prove",
+            domain=domain,
+            leaves=[_leaf(leaf) for leaf in leaves],
+            operations=[_operation(operation) for operation in operations],
+        )
+        return Proof(
+            old_root=_word(result, "old_root"),
+            new_root=_word(result, "new_root"),
+            c=_word(result, "c"),
+            r=_word(result, "r"),
+            e=_word(result, "e"),
+            proof=_words(result, "proof", 8),
+            words=_words(result, "words", 43),
+            constraints=_count(result, "constraints"),
+            prove_seconds=_seconds(result, "prove_seconds"),
+        )
+
+    async def check_proof(self, proof: Proof) -> bool:
+        result = await self._call("ledger.verify", c=proof.c, r=proof.r, e=proof.e, proof=list(proof.proof))
+        return _truth(result, "valid")
+
+    async def close(self) -> None:
+        await self._pipe.close()
+
+    async def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        return await self._pipe.call(method, params, SECONDS.get(method, DEFAULT_SECONDS))
+
+
+def _leaf(leaf: Leaf) -> dict[str, Any]:
+    return {
+        "index": leaf.index,
+        "lease_id": leaf.lease,
+        "x": leaf.key.x,
+        "y": leaf.key.y,
+        "deposit": str(leaf.deposit.value),
+        "amount": str(leaf.amount.value),
+        "seconds": leaf.seconds,
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return _leaf(operation.leaf) | {
+        "amount": str(operation.amount.value),
+        "seconds": operation.seconds,
+        "insert": operation.insert,
+        "claim": operation.voucher is not None,
+        "close": operation.close,
+        "signature": operation.voucher.signature if operation.voucher else None,
+    }
+
+
+# The kernel is our own program, but a wrong version of it must be told at once, not crash us later.
+
+_HEX = re.compile(r"0x(?:[0-9a-f]{2}){1,128}")
+_WORD = re.compile(r"0x[0-9a-f]{1,64}")
+_HASH = re.compile(r"0x[0-9a-f]{64}")
+_SIGNATURE = re.compile(r"0x[0-9a-f]{128}")
+
+
+def _mismatch(name: str) -> Unavailable:
+    return Unavailable(f"the prover answered without a proper {name}", "run make install to rebuild it")
+
+
+def _text(result: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    raw = result.get(name)
+    if not isinstance(raw, str) or not form.fullmatch(raw):
+        raise _mismatch(name)
+    return raw
+
+
+def _word(result: Mapping[str, Any], name: str) -> str:
+    return hex_word(int(_text(result, name, _WORD), 16))
+
+
+def _words(result: Mapping[str, Any], name: str, many: int) -> tuple[str, ...]:
+    raw = result.get(name)
+    if not isinstance(raw, list) or len(raw) != many:
+        raise _mismatch(name)
+    return tuple(_word({name: entry}, name) for entry in raw)
+
+
+def _truth(result: Mapping[str, Any], name: str) -> bool:
+    raw = result.get(name)
+    if not isinstance(raw, bool):
+        raise _mismatch(name)
+    return raw
+
+
+def _count(result: Mapping[str, Any], name: str) -> int:
+    raw = result.get(name)
+    if type(raw) is not int or not 0 <= raw < 2**53:
+        raise _mismatch(name)
+    return raw
+
+
+def _seconds(result: Mapping[str, Any], name: str) -> float:
+    raw = result.get(name)
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise _mismatch(name)
+    return float(raw)
