@@ -1,0 +1,48 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/shale-cloud/shale/kernel/unixfs"
+)
+
+func init() {
+	commands["cat"] = command{"write a file of a CAR to stdout, verified: CAR PATH [--root CID]", runCat}
+}
+
+func runCat(args []string) error {
+	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
+	root := flags.String("root", "", "")
+	paths, err := parseArgs(flags, args, "CAR", "PATH")
+	if err != nil {
+		return err
+	}
+	src, tree, err := openDataset(paths[0], *root)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	entry, ok := tree.Lookup(paths[1])
+	if !ok {
+		return fmt.Errorf("%s: no file %q in it", paths[0], paths[1])
+	}
+	if entry.Type != unixfs.File {
+		return fmt.Errorf("%s: %q is a %s", paths[0], paths[1], entry.Type)
+	}
+	reader := unixfs.NewReader(src, tree, unixfs.FirstTouch)
+	buf := make([]byte, 1<<20)
+	for off := int64(0); off < entry.Size; {
+		n, err := reader.ReadAt(entry, buf, off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if _, err := os.Stdout.Write(buf[:n]); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}

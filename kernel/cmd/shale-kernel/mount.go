@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/shale-cloud/shale/kernel/mount"
+	"github.com/shale-cloud/shale/kernel/unixfs"
+)
+
+func init() {
+	commands["mount"] = command{"mount a CAR read-only: --source CAR --dir DIR [--root CID] [--verify first-touch|always|never]", runMount}
+}
+
+// An event is one line on stdout: "ready" once, "fault" for each leaf that cannot be read truthfully.
+type event struct {
+	Event   string `json:"event"`
+	Kind    string `json:"kind,omitempty"`
+	Path    string `json:"path,omitempty"`
+	CID     string `json:"cid,omitempty"`
+	Offset  *int64 `json:"offset,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+func runMount(args []string) error {
+	flags := flag.NewFlagSet("mount", flag.ContinueOnError)
+	source := flags.String("source", "", "")
+	dir := flags.String("dir", "", "")
+	root := flags.String("root", "", "")
+	verifyName := flags.String("verify", "first-touch", "")
+	if _, err := parseArgs(flags, args); err != nil {
+		return err
+	}
+	if *source == "" || *dir == "" {
+		return fmt.Errorf("%w: shale-kernel mount --source CAR --dir DIR", errUsage)
+	}
+	verify, err := unixfs.ParseVerify(*verifyName)
+	if err != nil {
+		return fmt.Errorf("%w: %v", errUsage, err)
+	}
+	// The mount outlives whoever started it: readers in containers hold on to it.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	src, tree, err := openDataset(*source, *root)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	events := startEvents()
+	reader := unixfs.NewReader(src, tree, verify)
+	reader.OnFault = func(f *unixfs.Fault) {
+		send(events, event{Event: "fault", Kind: f.Kind, Path: f.Path, CID: f.CID.String(), Offset: &f.Offset, Message: f.Error()})
+	}
+	// Until here a signal ends the process: nothing is mounted yet.
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	mounted, err := mount.At(*dir, tree, reader)
+	if err != nil {
+		return err
+	}
+	send(events, event{Event: "ready"})
+	gone := make(chan struct{})
+	go func() {
+		mounted.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ended:
+		return mounted.Unmount()
+	}
+}
+
+// startEvents writes events in a goroutine of their own: a parent that doesn't read holds up no reader of the mount,
+// and a parent that is gone is no failure.
+func startEvents() chan<- event {
+	events := make(chan event, 1024)
+	go func() {
+		out := json.NewEncoder(os.Stdout)
+		for e := range events {
+			_ = out.Encode(e)
+		}
+	}()
+	return events
+}
+
+// send drops the event if a thousand wait already.
+func send(events chan<- event, e event) {
+	select {
+	case events <- e:
+	default:
+	}
+}

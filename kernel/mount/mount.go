@@ -1,0 +1,93 @@
+// Package mount shows a dataset as a read-only FUSE file system.
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/shale-cloud/shale/kernel/unixfs"
+)
+
+const (
+	// request is the largest read that the kernel sends, and how far it reads ahead.
+	request = 1 << 20
+	// background is how many reads ahead may be under way.
+	background = 32
+	// cacheTime is how long the kernel trusts names and attributes: the tree never changes.
+	cacheTime = 24 * time.Hour
+)
+
+// A Mount is a mounted tree, until Wait returns.
+type Mount struct {
+	dir    string
+	server *fuse.Server
+}
+
+// At mounts the tree at an existing directory, for all users to read. What a dead process left mounted there it
+// detaches first; a live FUSE mount it leaves alone and fails.
+func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return nil, errors.New("no /dev/fuse: load the fuse module (modprobe fuse)")
+	}
+	dir, err := clear(dir)
+	if err != nil {
+		return nil, err
+	}
+	v := &volume{since: time.Now(), count: tree.Count}
+	_ = tree.Walk(func(e *unixfs.Entry) error {
+		v.bytes += uint64(e.Size)
+		return nil
+	})
+	root := &node{entry: tree.Root, reader: reader, mount: v}
+	timeout := cacheTime
+	options := &fs.Options{
+		EntryTimeout:    &timeout,
+		AttrTimeout:     &timeout,
+		NegativeTimeout: &timeout,
+		RootStableAttr:  &fs.StableAttr{Ino: tree.Root.Number},
+		MountOptions: fuse.MountOptions{
+			FsName:               "shale:" + tree.Root.CID.String(),
+			Name:                 "shale",
+			AllowOther:           true,
+			MaxReadAhead:         request,
+			MaxWrite:             request,
+			MaxBackground:        background,
+			DisableXAttrs:        true,
+			// Splicing is for results that lie in a file; ours lie in memory.
+			DisableSplice:        true,
+			EnableSymlinkCaching: true,
+			// Without this the kernel drops a file's pages whenever its modification time is asked for anew.
+			ExplicitDataCacheControl: true,
+		},
+	}
+	if os.Geteuid() == 0 {
+		options.DirectMountStrict = true
+		options.DirectMountFlags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV
+	} else {
+		options.Options = []string{"ro", "nosuid", "nodev"}
+	}
+	server, err := fs.Mount(dir, root, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot mount: %w", dir, err)
+	}
+	raiseReadAhead(dir)
+	return &Mount{dir: dir, server: server}, nil
+}
+
+// Wait returns when the tree isn't mounted any more, by whomever.
+func (m *Mount) Wait() { m.server.Wait() }
+
+// Unmount takes the mount out of the name space, even while files in it are open: these fail from when the process
+// ends.
+func (m *Mount) Unmount() error {
+	if m.server.Unmount() == nil {
+		return nil
+	}
+	return detach(m.dir)
+}

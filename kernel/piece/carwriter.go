@@ -1,0 +1,103 @@
+package piece
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ipld/go-car/v2"
+	"github.com/ipld/go-car/v2/storage"
+	"github.com/multiformats/go-multihash"
+)
+
+// A CARWriter writes a CARv1 beside its destination and moves it there when it is whole. The root is known last and
+// stands first: room for it is left in the header.
+type CARWriter struct {
+	path   string
+	file   *os.File
+	buffer *bufio.Writer
+	blocks storage.WritableCar
+}
+
+// CreateCAR begins a CAR that will lie at path. Either Finish or Discard ends it.
+func CreateCAR(path string) (*CARWriter, error) {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, err
+	}
+	w := &CARWriter{path: path, file: file, buffer: bufio.NewWriterSize(file, 4<<20)}
+	placeholder, err := cid.V1Builder{Codec: cid.DagProtobuf, MhType: multihash.SHA2_256}.Sum(nil)
+	if err == nil {
+		// The bare writer hides WriteAt, which would pass the buffer by.
+		w.blocks, err = storage.NewWritable(struct{ io.Writer }{w.buffer}, []cid.Cid{placeholder}, car.WriteAsCarV1(true))
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.Discard())
+	}
+	return w, nil
+}
+
+// Put appends a block, unless it is there already.
+func (w *CARWriter) Put(ctx context.Context, id cid.Cid, data []byte) error {
+	return w.blocks.Put(ctx, id.KeyString(), data)
+}
+
+// Finish names the root, a sha2-256 CIDv1, commits to the piece and makes the file durable at its path.
+func (w *CARWriter) Finish(root cid.Cid) (Commitment, error) {
+	commitment, err := w.finish(root)
+	if err != nil {
+		return Commitment{}, errors.Join(err, w.Discard())
+	}
+	return commitment, nil
+}
+
+func (w *CARWriter) finish(root cid.Cid) (c Commitment, err error) {
+	if err = w.blocks.Finalize(); err != nil {
+		return
+	}
+	if err = w.buffer.Flush(); err != nil {
+		return
+	}
+	if err = car.ReplaceRootsInFile(w.file.Name(), []cid.Cid{root}); err != nil {
+		return
+	}
+	if _, err = w.file.Seek(0, io.SeekStart); err != nil {
+		return
+	}
+	if c, err = Commit(w.file); err != nil {
+		return
+	}
+	if err = w.file.Chmod(0o644); err != nil {
+		return
+	}
+	if err = w.file.Sync(); err != nil {
+		return
+	}
+	if err = os.Rename(w.file.Name(), w.path); err != nil {
+		return
+	}
+	w.file.Close()
+	return c, syncDir(filepath.Dir(w.path))
+}
+
+// Discard drops what was written.
+func (w *CARWriter) Discard() error {
+	w.file.Close()
+	if err := os.Remove(w.file.Name()); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

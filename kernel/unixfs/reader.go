@@ -1,0 +1,160 @@
+package unixfs
+
+import (
+	"fmt"
+	"io"
+	"sort"
+	"sync/atomic"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/shale-cloud/shale/kernel/piece"
+)
+
+// Verify says when the bytes of a leaf are compared with its CID.
+type Verify uint8
+
+const (
+	FirstTouch Verify = iota // before the first byte of it is given out
+	Always                   // each time that it comes from the source
+	Never
+)
+
+// ParseVerify reads the values of the --verify option.
+func ParseVerify(s string) (Verify, error) {
+	for i, name := range [...]string{"first-touch", "always", "never"} {
+		if s == name {
+			return Verify(i), nil
+		}
+	}
+	return 0, fmt.Errorf("verify %q: first-touch, always or never", s)
+}
+
+// A Fault is a read that cannot be answered truthfully.
+type Fault struct {
+	Source string
+	Path   string
+	CID    cid.Cid
+	Offset int64  // of the block in the source; -1 if it isn't there
+	Kind   string // "missing", "corrupt" or "unreadable"
+	Reason string
+}
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("%s: offset %d: %s: block %s is %s", f.Source, f.Offset, f.Path, f.CID, f.Reason)
+}
+
+// A Reader reads the files of a tree. It is safe for concurrent use and closes nothing.
+type Reader struct {
+	// OnFault, if set before the first read, is told of the first fault in each leaf. It must not block.
+	OnFault func(*Fault)
+
+	src      piece.Source
+	tree     *Tree
+	verify   Verify
+	verified bitmap
+	reported bitmap
+	cache    *leafCache
+}
+
+func NewReader(src piece.Source, tree *Tree, verify Verify) *Reader {
+	largest := 0
+	for i := range tree.leaves {
+		largest = max(largest, int(tree.leaves[i].size))
+	}
+	return &Reader{
+		src:      src,
+		tree:     tree,
+		verify:   verify,
+		verified: newBitmap(len(tree.leaves)),
+		reported: newBitmap(len(tree.leaves)),
+		cache:    newLeafCache(largest),
+	}
+}
+
+// ReadAt reads a file as io.ReaderAt does. An error other than io.EOF is a *Fault: nothing of the leaf in which it lies
+// was given out.
+func (r *Reader) ReadAt(e *Entry, p []byte, off int64) (int, error) {
+	if off >= e.Size {
+		return 0, io.EOF
+	}
+	var atEnd error
+	if left := e.Size - off; int64(len(p)) > left {
+		p, atEnd = p[:left], io.EOF
+	}
+	// The last extent that begins at off or before it.
+	i := sort.Search(len(e.extents), func(i int) bool { return e.extents[i].at > off }) - 1
+	for n := 0; n < len(p); i++ {
+		x := e.extents[i]
+		end := e.Size
+		if i+1 < len(e.extents) {
+			end = e.extents[i+1].at
+		}
+		within := off + int64(n) - x.at
+		part := p[n:min(int64(len(p)), int64(n)+end-x.at-within)]
+		if fault := r.readLeaf(int(x.leaf), part, within); fault != nil {
+			fault.Path = e.Path()
+			if r.reported.set(int(x.leaf)) && r.OnFault != nil {
+				r.OnFault(fault)
+			}
+			return n, fault
+		}
+		n += len(part)
+	}
+	return len(p), atEnd
+}
+
+// readLeaf fills p from a leaf's file bytes.
+func (r *Reader) readLeaf(number int, p []byte, within int64) *Fault {
+	l := &r.tree.leaves[number]
+	if l.offset == missing {
+		return r.fault(l, "missing", "missing")
+	}
+	within += int64(l.start)
+	switch {
+	case l.hash == identity:
+		copy(p, r.tree.inline[l.offset+within:])
+		return nil
+	case r.verify == Never, r.verify == FirstTouch && r.verified.has(number):
+		if r.cache.copy(number, p, within) {
+			return nil
+		}
+		return r.fetch(l, p, within)
+	}
+	return r.cache.load(number, p, within, func(buf []byte) ([]byte, *Fault) {
+		if cap(buf) < int(l.size) {
+			buf = make([]byte, l.size)
+		}
+		buf = buf[:l.size]
+		if fault := r.fetch(l, buf, 0); fault != nil {
+			return buf, fault
+		}
+		if !l.verifies(buf) {
+			return buf, r.fault(l, "corrupt", "corrupt")
+		}
+		r.verified.set(number)
+		return buf, nil
+	})
+}
+
+// fetch reads the block's bytes from the source, all of p or a fault: what is short must not become zeros.
+func (r *Reader) fetch(l *leaf, p []byte, within int64) *Fault {
+	if n, err := r.src.ReadAt(p, l.offset+within); n < len(p) {
+		return r.fault(l, "unreadable", fmt.Sprintf("unreadable: %v", err))
+	}
+	return nil
+}
+
+func (r *Reader) fault(l *leaf, kind, reason string) *Fault {
+	return &Fault{Source: r.src.Name(), CID: l.cid(), Offset: l.offset, Kind: kind, Reason: reason}
+}
+
+// A bitmap is a set of small numbers that many goroutines add to.
+type bitmap []uint32
+
+func newBitmap(n int) bitmap { return make(bitmap, (n+31)/32) }
+
+func (b bitmap) has(i int) bool { return atomic.LoadUint32(&b[i/32])&(1<<(i%32)) != 0 }
+
+// set reports whether i is new.
+func (b bitmap) set(i int) bool { return atomic.OrUint32(&b[i/32], 1<<(i%32))&(1<<(i%32)) == 0 }
