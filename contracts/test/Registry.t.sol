@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.24;
+
+import {Registry} from "../src/Registry.sol";
+import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {vm} from "./support/Forge.sol";
+import {ControllingMiner, FixedAnswer, RevertingActor} from "./support/MinerPrecompile.sol";
+
+contract RegistryTest {
+    address private constant CALL_ACTOR_ID = 0xfe00000000000000000000000000000000000005;
+    address private constant OPERATOR = address(0x0937A702);
+    address private constant PAYOUT = address(0x9A9);
+    uint64 private constant MINER = 1234;
+    bytes32 private constant HOST_KEY = keccak256("ssh-ed25519 AAAA");
+    bytes32 private constant OFFER = keccak256("offer");
+    string private constant URL = "https://sp.example:8443";
+
+    Registry private registry;
+
+    function setUp() public {
+        vm.warp(1_800_000_000);
+        registry = new Registry();
+    }
+
+    function register(address operator, uint64 minerId) private {
+        vm.prank(operator);
+        registry.register(minerId, URL, HOST_KEY, OFFER, PAYOUT);
+    }
+
+    function test_registered_provider_is_found() public {
+        vm.expectEmit(address(registry));
+        emit IRegistry.ProviderRegistered(OPERATOR, 0, URL, HOST_KEY, OFFER, PAYOUT);
+        register(OPERATOR, 0);
+        IRegistry.Provider memory found = registry.providerOf(OPERATOR);
+        vm.assertEq(found.operator, OPERATOR);
+        vm.assertEq(found.minerId, 0);
+        vm.assertEq(found.updatedAt, 1_800_000_000);
+        vm.assertTrue(found.active);
+        vm.assertEq(found.payout, PAYOUT);
+        vm.assertEq(found.gatewayHostKeyHash, HOST_KEY);
+        vm.assertEq(found.offerDigest, OFFER);
+        vm.assertEq(found.endpoint, URL);
+        vm.assertEq(registry.payoutOf(OPERATOR), PAYOUT);
+        vm.assertEq(registry.count(), 1);
+        vm.assertEq(registry.page(0, 10)[0].operator, OPERATOR);
+    }
+
+    function test_second_registration_is_refused() public {
+        register(OPERATOR, 0);
+        vm.expectRevert(IRegistry.AlreadyRegistered.selector);
+        register(OPERATOR, 0);
+    }
+
+    function testFuzz_endpoint_length_is_bounded(uint16 length) public {
+        bytes memory url = new bytes(length);
+        bool fits = length > 0 && length <= 256;
+        vm.prank(OPERATOR);
+        if (!fits) vm.expectRevert(abi.encodeWithSelector(IRegistry.EndpointLength.selector, length));
+        registry.register(0, string(url), HOST_KEY, OFFER, PAYOUT);
+        vm.assertEq(registry.count(), fits ? 1 : 0);
+    }
+
+    function test_longest_endpoint_is_taken_and_one_byte_more_refused() public {
+        vm.prank(OPERATOR);
+        registry.register(0, string(new bytes(256)), HOST_KEY, OFFER, PAYOUT);
+        vm.prank(OPERATOR);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.EndpointLength.selector, 257));
+        registry.update(string(new bytes(257)), HOST_KEY, OFFER, PAYOUT);
+    }
+
+    function test_zero_payout_is_refused() public {
+        vm.prank(OPERATOR);
+        vm.expectRevert(IRegistry.ZeroPayout.selector);
+        registry.register(0, URL, HOST_KEY, OFFER, address(0));
+    }
+
+    function test_update_replaces_the_record() public {
+        register(OPERATOR, 0);
+        vm.warp(1_800_000_500);
+        vm.prank(OPERATOR);
+        registry.update("http://other", bytes32(uint256(1)), bytes32(uint256(2)), OPERATOR);
+        IRegistry.Provider memory found = registry.providerOf(OPERATOR);
+        vm.assertEq(found.endpoint, "http://other");
+        vm.assertEq(found.gatewayHostKeyHash, bytes32(uint256(1)));
+        vm.assertEq(found.offerDigest, bytes32(uint256(2)));
+        vm.assertEq(found.payout, OPERATOR);
+        vm.assertEq(found.updatedAt, 1_800_000_500);
+    }
+
+    function test_unregistered_operator_can_neither_update_nor_bind_nor_retire() public {
+        vm.startPrank(OPERATOR);
+        vm.expectRevert(IRegistry.NotRegistered.selector);
+        registry.update(URL, HOST_KEY, OFFER, PAYOUT);
+        vm.expectRevert(IRegistry.NotRegistered.selector);
+        registry.bindMiner(0);
+        vm.expectRevert(IRegistry.NotRegistered.selector);
+        registry.retire();
+    }
+
+    function test_retired_provider_stays_listed_inactive_and_keeps_its_payout() public {
+        register(OPERATOR, 0);
+        vm.prank(OPERATOR);
+        registry.retire();
+        vm.assertFalse(registry.page(0, 1)[0].active);
+        vm.assertEq(registry.payoutOf(OPERATOR), PAYOUT);
+    }
+
+    function test_return_after_retirement_does_not_list_twice() public {
+        register(OPERATOR, 0);
+        vm.prank(OPERATOR);
+        registry.retire();
+        register(OPERATOR, 0);
+        vm.assertEq(registry.count(), 1);
+        vm.assertTrue(registry.providerOf(OPERATOR).active);
+    }
+
+    function testFuzz_pages_cover_the_list_once(uint8 size, uint8 limit) public {
+        uint256 total = size % 20;
+        vm.assume(limit > 0);
+        for (uint160 i = 1; i <= total; ++i) {
+            register(address(i), 0);
+        }
+        uint256 seen;
+        for (uint256 offset = 0; offset < total; offset += limit) {
+            IRegistry.Provider[] memory records = registry.page(offset, limit);
+            for (uint256 i = 0; i < records.length; ++i) {
+                vm.assertEq(records[i].operator, address(uint160(++seen)));
+            }
+        }
+        vm.assertEq(seen, total);
+        vm.assertEq(registry.page(total, limit).length, 0);
+        vm.assertEq(registry.page(0, type(uint256).max).length, total);
+    }
+
+    function test_miner_is_refused_where_there_is_no_filecoin() public {
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
+        register(OPERATOR, MINER);
+    }
+
+    function test_controlled_miner_is_bound_and_unbound() public {
+        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
+        register(OPERATOR, MINER);
+        vm.assertEq(registry.providerOf(OPERATOR).minerId, MINER);
+        vm.prank(OPERATOR);
+        registry.bindMiner(0);
+        vm.assertEq(registry.providerOf(OPERATOR).minerId, 0);
+        vm.prank(OPERATOR);
+        vm.expectEmit(address(registry));
+        emit IRegistry.MinerBound(OPERATOR, MINER);
+        registry.bindMiner(MINER);
+        vm.assertEq(registry.providerOf(OPERATOR).minerId, MINER);
+    }
+
+    function test_masked_id_of_a_native_account_can_bind() public {
+        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
+        register(address((uint160(0xff) << 152) | 2000), MINER);
+    }
+
+    function test_another_miner_is_refused() public {
+        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER + 1, OPERATOR));
+        register(OPERATOR, MINER + 1);
+    }
+
+    function test_reverting_precompile_refuses() public {
+        vm.etch(CALL_ACTOR_ID, type(RevertingActor).runtimeCode);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
+        register(OPERATOR, MINER);
+    }
+
+    function assertAnswer(bytes memory answer, bool isTaken) private {
+        vm.etch(CALL_ACTOR_ID, address(new FixedAnswer(answer)).code);
+        if (!isTaken) {
+            vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
+        }
+        register(OPERATOR, MINER);
+        vm.assertEq(registry.count(), isTaken ? 1 : 0);
+    }
+
+    function test_cbor_true_is_taken() public {
+        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f5")), true);
+    }
+
+    function test_dag_cbor_true_is_taken() public {
+        assertAnswer(abi.encode(int256(0), uint64(0x71), bytes(hex"f5")), true);
+    }
+
+    function test_unclear_answers_are_refused() public {
+        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f4")), false); // false
+        assertAnswer(abi.encode(int256(16), uint64(0x51), bytes(hex"f5")), false); // failed, yet true
+        assertAnswer(abi.encode(int256(-1), uint64(0), bytes("")), false); // syscall error
+        assertAnswer(abi.encode(int256(0), uint64(0), bytes("")), false); // no answer
+        assertAnswer(abi.encode(int256(0), uint64(0x55), bytes(hex"f5")), false); // raw bytes
+        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f5f5")), false); // trailing bytes
+        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"01")), false); // a number
+        assertAnswer(abi.encode(int256(0), uint64(0x51)), false); // cut short
+        assertAnswer(hex"f5", false);
+        assertAnswer("", false);
+    }
+
+    function testFuzz_random_answers_are_refused(bytes calldata answer) public {
+        assertAnswer(answer, false);
+    }
+}
