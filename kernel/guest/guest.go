@@ -110,8 +110,8 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 }
 
-// Stop ends the service: no new clients, TERM and HUP to every session's process group, a few seconds for them to
-// end, then the connections close. It returns when that is done.
+// Stop ends the service: no new clients, every session's process group is told, a few seconds for them to end,
+// then the connections close. It returns when that is done.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -119,7 +119,7 @@ func (s *Server) Stop() {
 		s.listener.Close()
 	}
 	for process := range s.processes {
-		process.signalGroup(unix.SIGTERM, unix.SIGHUP, unix.SIGCONT)
+		process.terminate()
 	}
 	s.mu.Unlock()
 	ended := make(chan struct{})
@@ -161,7 +161,7 @@ func (s *Server) start(what program, stdin, stdout, stderr *os.File, controlling
 	defer s.mu.Unlock()
 	s.processes[p] = struct{}{}
 	if s.stopping {
-		p.signalGroup(unix.SIGTERM, unix.SIGHUP, unix.SIGCONT)
+		p.terminate()
 	}
 	return p, nil
 }

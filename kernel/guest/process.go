@@ -12,7 +12,8 @@ import (
 
 // A process is what one session runs: the leader of its own kernel session and process group.
 type process struct {
-	cmd *exec.Cmd
+	cmd        *exec.Cmd
+	onTerminal bool
 
 	mu     sync.Mutex
 	exited bool
@@ -47,7 +48,7 @@ func startProcess(what program, stdin, stdout, stderr *os.File, controlling bool
 	if err != nil {
 		return nil, err
 	}
-	return &process{cmd: cmd}, nil
+	return &process{cmd: cmd, onTerminal: controlling}, nil
 }
 
 // wait returns how the process ended. Until it has, signalGroup may use the process id.
@@ -75,6 +76,16 @@ func (p *process) signalGroup(signals ...unix.Signal) {
 		if !p.exited {
 			_ = unix.Kill(-p.cmd.Process.Pid, signal)
 		}
+	}
+}
+
+// terminate asks the process group to end: by HUP on a terminal, whose shell ignores TERM and passes HUP on; by TERM
+// alone elsewhere, so that a job may save its work.
+func (p *process) terminate() {
+	if p.onTerminal {
+		p.hangup()
+	} else {
+		p.signalGroup(unix.SIGTERM, unix.SIGCONT)
 	}
 }
 

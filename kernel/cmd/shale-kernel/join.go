@@ -33,7 +33,8 @@ func join(args []string) error {
 		_, _ = io.Copy(connection, os.Stdin)
 		_ = connection.CloseWrite()
 	}()
-	if _, err := io.Copy(os.Stdout, connection); err != nil {
+	// A reset is how a Unix socket says that it was closed before it had read everything: closed all the same.
+	if _, err := io.Copy(os.Stdout, connection); err != nil && !errors.Is(err, unix.ECONNRESET) {
 		return fmt.Errorf("the meter's stream broke: %w", err)
 	}
 	os.Stdout.Close()
