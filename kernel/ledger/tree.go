@@ -1,0 +1,77 @@
+package ledger
+
+import (
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
+	"github.com/shale-cloud/shale/kernel/voucher"
+)
+
+// empty[h] is the root of a subtree of height h that holds zeros only.
+var empty = func() (roots [Depth + 1]fr.Element) {
+	for height := range Depth {
+		roots[height+1] = voucher.Compress(roots[height], roots[height])
+	}
+	return roots
+}()
+
+// EmptyRoot is the root of a ledger without leases.
+func EmptyRoot() fr.Element { return empty[Depth] }
+
+// Tree is a sparse Merkle tree of leaf hashes, of depth Depth: it stores only the nodes above leaves that were set.
+type Tree struct {
+	levels [Depth + 1]map[uint32]fr.Element // levels[0] are leaves
+}
+
+// NewTree builds a tree from leaf hashes by index, each index below 2^Depth.
+func NewTree(leaves map[uint32]fr.Element) *Tree {
+	t := &Tree{}
+	t.levels[0] = make(map[uint32]fr.Element, len(leaves))
+	for index, leaf := range leaves {
+		t.levels[0][index] = leaf
+	}
+	for height := range Depth {
+		t.levels[height+1] = make(map[uint32]fr.Element, len(t.levels[height]))
+		for index := range t.levels[height] {
+			if parent := index / 2; !has(t.levels[height+1], parent) {
+				t.levels[height+1][parent] = t.compress(height, parent)
+			}
+		}
+	}
+	return t
+}
+
+// Root is the tree's root.
+func (t *Tree) Root() fr.Element { return t.node(Depth, 0) }
+
+// Path returns the siblings from the leaf up to below the root.
+func (t *Tree) Path(index uint32) (siblings [Depth]fr.Element) {
+	for height := range Depth {
+		siblings[height] = t.node(height, (index>>height)^1)
+	}
+	return siblings
+}
+
+// Set writes a leaf.
+func (t *Tree) Set(index uint32, leaf fr.Element) {
+	t.levels[0][index] = leaf
+	for height := range Depth {
+		index /= 2
+		t.levels[height+1][index] = t.compress(height, index)
+	}
+}
+
+func (t *Tree) node(height int, index uint32) fr.Element {
+	if node, ok := t.levels[height][index]; ok {
+		return node
+	}
+	return empty[height]
+}
+
+func (t *Tree) compress(height int, parent uint32) fr.Element {
+	return voucher.Compress(t.node(height, 2*parent), t.node(height, 2*parent+1))
+}
+
+func has(level map[uint32]fr.Element, index uint32) bool {
+	_, ok := level[index]
+	return ok
+}
