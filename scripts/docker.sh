@@ -47,6 +47,18 @@ start_directly() {
     start-dockerd "$LOG" "${flags[@]}"
 }
 
+# A machine without systemd may have mounted no control groups, without which no container starts.
+mount_cgroups() {
+  mountpoint -q /sys/fs/cgroup || grep -qs ' cgroup2\? ' /proc/mounts || as_root mount -t cgroup2 cgroup2 /sys/fs/cgroup
+}
+
+# What the engine said last; systemd keeps its own log.
+last_words() {
+  local words
+  words=$(as_root tail -n 1 "$LOG" 2>/dev/null | cut -c1-300)
+  printf '%s' "${words:-see journalctl -u docker}"
+}
+
 ensure() {
   if answers; then
     return 0
@@ -59,14 +71,14 @@ ensure() {
     as_root systemctl start docker || die "systemd could not start docker: see journalctl -u docker"
   else
     say "starting the Docker Engine (dockerd, log in $LOG)"
+    mount_cgroups
     start_directly
   fi
   [ "$(id -u)" -eq 0 ] || grant_socket
   local waited=0
   until as_root docker version --format '{{.Server.Version}}' >/dev/null 2>&1; do
     if [ "$waited" -ge $((WAIT_SECONDS * 5)) ] || { [ "$waited" -gt 10 ] && ! pgrep -x dockerd >/dev/null; }; then
-      as_root tail -n 5 "$LOG" >&2 || true
-      die "the Docker Engine did not start: the lines above (from $LOG) say why; mend that and run again"
+      die "the Docker Engine did not start: $(last_words); mend that and run again, or give a running one by DOCKER_HOST"
     fi
     sleep 0.2
     waited=$((waited + 1))
