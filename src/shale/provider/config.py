@@ -15,6 +15,8 @@ _TEMPLATE = """\
 # Settings of this provider. Restart `shale provider up` after a change.
 name = {name}
 network = {network}
+payout = {payout}                     # address that earnings go to; empty: the operator's own
+database = {database}                   # SQLAlchemy URL; empty: SQLite beside this file
 
 [listen]
 host = {host}            # where the API and the gateway listen
@@ -50,6 +52,8 @@ class ProviderConfig:
 
     name: str = "provider"
     network: str = ""
+    payout: str = ""
+    database: str = ""
     host: str = "127.0.0.1"
     port: int = 8420
     gateway_port: int = 8422
@@ -117,7 +121,7 @@ def _toml(value: object) -> str:
 
 
 _KEYS = {
-    ("name",): "name", ("network",): "network", ("listen", "host"): "host", ("listen", "port"): "port",
+    ("name",): "name", ("network",): "network", ("payout",): "payout", ("database",): "database", ("listen", "host"): "host", ("listen", "port"): "port",
     ("listen", "gateway_port"): "gateway_port", ("public", "host"): "public_host", ("lease", "images"): "images",
     ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",

@@ -33,7 +33,7 @@ from shale.tunnel.messages import (
     Welcome,
     new_nonce,
 )
-from shale.units import AttoFil
+from shale.units import AttoFil, LeaseId
 
 OnEnd = Callable[[EndReason], Awaitable[End]]
 """Ends the lease for this reason and gives the final state that the provider signs."""
@@ -75,7 +75,12 @@ class LeaseMeter:
         self._last = parts.clock.steady()
 
     @property
+    def lease(self) -> LeaseId:
+        return self._id
+
+    @property
     def served(self) -> float:
+        """Seconds given so far."""
         return self._meter.served
 
     @property

@@ -1,0 +1,188 @@
+"""API: the provider's public HTTP door (docs/protocol.md, section 8): small bodies, one-line errors, no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shale.errors import InputRefused, ShaleError
+from shale.market.lease import EndReason, LeaseState
+from shale.market.order import End, amount_of, hash_of, whole
+from shale.provider.desk import Desk
+from shale.provider.identity import SshKey
+from shale.provider.lifecycle import Lifecycle
+from shale.provider.offers import Offers, signed_offer_to_json
+from shale.provider.store import Held
+from shale.units import LeaseId, OrderHash, checked_lease_id
+
+MAX_BODY = 64 * 1024
+_STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
+
+
+class PublicApi:
+    """The routes, over the daemon's parts."""
+
+    def __init__(self, desk: Desk, lifecycle: Lifecycle, offers: Offers, metrics: CollectorRegistry) -> None:
+        self._desk = desk
+        self._lifecycle = lifecycle
+        self._offers = offers
+        self._metrics = metrics
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/offer", self._offer),
+                Route("/v1/orders", self._order, methods=["POST"]),
+                Route("/v1/leases", self._confirm, methods=["POST"]),
+                Route("/v1/leases/{lease_id}", self._lease),
+                Route("/v1/leases/{lease_id}/end", self._end, methods=["POST"]),
+                Route("/metrics", self._show_metrics),
+            ],
+            exception_handlers={ShaleError: show_error},
+        )
+
+    async def _offer(self, request: Request) -> Response:
+        return JSONResponse(signed_offer_to_json(await self._offers.current(await self._desk.free())))
+
+    async def _order(self, request: Request) -> Response:
+        accepted = await self._desk.accept(await body(request))
+        return JSONResponse(
+            {
+                "acceptance": {"order": accepted.acceptance.order, "deadline": accepted.acceptance.deadline},
+                "host_key": accepted.acceptance.host_key,
+                "signature": accepted.signature,
+            }
+        )
+
+    async def _confirm(self, request: Request) -> Response:
+        held, host_key = await self._desk.confirm(await body(request))
+        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        # The start goes on by itself: a client that hangs up meanwhile can't leave half a lease behind.
+        task = asyncio.get_running_loop().create_task(self._start(held, host_key, lines))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return StreamingResponse(_stream(lines), media_type="application/x-ndjson")
+
+    async def _start(self, held: Held, host_key: SshKey, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
+        began = time.monotonic()
+
+        async def progress(step: str, state: str, detail: str) -> None:
+            seconds = round(time.monotonic() - began, 3)
+            await lines.put({"step": step, "state": state, "detail": detail, "seconds": seconds})
+
+        try:
+            container = await self._lifecycle.start(held, host_key, progress)
+            ready = {
+                "host": container.address,
+                "port": container.port,
+                "user": "root",
+                **self._gateway(),
+            }
+            await lines.put({"ready": ready})
+        except ShaleError as error:
+            await lines.put({"error": error_json(error)})
+        except Exception:
+            await lines.put(
+                {"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}}
+            )
+            raise
+        finally:
+            await lines.put(None)
+
+    def _gateway(self) -> dict[str, Any]:
+        where = self._lifecycle.gateway_address
+        return {"gateway_host": where[0], "gateway_port": where[1], "gateway_user": where[2]}
+
+    async def _lease(self, request: Request) -> Response:
+        held = await self._desk.store.lease(_lease_id(request))
+        return JSONResponse(
+            {
+                "state": held.lease.state.value,
+                "end_reason": held.lease.end_reason.text,
+                "paid": str(held.lease.paid.value),
+                "seconds": held.lease.seconds,
+                "anchor_tx": held.anchor_tx,
+            }
+        )
+
+    async def _end(self, request: Request) -> Response:
+        lease = _lease_id(request)
+        raw = await body(request)
+        held = await self._desk.store.lease(lease)
+        if held.lease.state in (LeaseState.ENDED, LeaseState.SETTLED):
+            final = await self._lifecycle.end(lease, held.lease.end_reason)
+        else:
+            final = await self._lifecycle.meter(lease).end_by_client(
+                end_from_json(raw), str(raw.get("signature"))
+            )
+        return JSONResponse(end_to_json(final, self._desk.signing.sign(final, self._desk.account)))
+
+    async def _show_metrics(self, request: Request) -> Response:
+        return Response(generate_latest(self._metrics), media_type="text/plain; version=0.0.4")
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The request's JSON object. Raises InputRefused when it is too large or none."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise InputRefused("the request is too large", f"keep it within {MAX_BODY} bytes")
+    try:
+        value = json.loads(raw or b"{}")
+    except (ValueError, RecursionError):
+        raise InputRefused("the request is not JSON", "update the client") from None
+    if not isinstance(value, dict):
+        raise InputRefused("the request is not a JSON object", "update the client")
+    return value
+
+
+async def show_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ShaleError), "registered for that class"
+    return JSONResponse({"error": error_json(error)}, status_code=_STATUS[error.code])
+
+
+def error_json(error: ShaleError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def end_from_json(raw: dict[str, Any]) -> End:
+    """Read an End from outside. Raises InputRefused."""
+    reason = whole(raw.get("reason"), 9)
+    return End(
+        OrderHash(hash_of(raw.get("order"))),
+        amount_of(raw.get("amount")),
+        whole(raw.get("seconds")),
+        EndReason(reason),
+        whole(raw.get("at")),
+    )
+
+
+def end_to_json(end: End, signature: str) -> dict[str, Any]:
+    return {
+        "order": end.order,
+        "amount": str(end.amount.value),
+        "seconds": end.seconds,
+        "reason": int(end.reason),
+        "at": end.at,
+        "signature": signature,
+    }
+
+
+def _lease_id(request: Request) -> LeaseId:
+    return checked_lease_id(request.path_params["lease_id"])
+
+
+async def _stream(lines: asyncio.Queue[dict[str, Any] | None]) -> AsyncIterator[bytes]:
+    while (line := await lines.get()) is not None:
+        yield json.dumps(line).encode() + b"\n"

@@ -1,0 +1,192 @@
+"""Desk: takes orders: checks them against offer, stock, price and money, and answers with a signed acceptance."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from shale.chain.chain import Chain
+from shale.clock import Clock
+from shale.containers.engine import Engine
+from shale.errors import Closed, InputRefused, Refused
+from shale.market.lease import LeaseState
+from shale.market.order import Acceptance, Confirmation, Order, amount_of, hash_of, order_from_json, whole
+from shale.market.resources import Resources
+from shale.market.signing import SigningDomain
+from shale.proofs.prover import Prover
+from shale.provider.config import ProviderConfig
+from shale.provider.identity import SshKey, new_ssh_key
+from shale.provider.shelf import Shelf
+from shale.provider.store import Held, Store
+from shale.units import LeaseId, checked_address, lease_id_of
+
+ACCEPTANCE_SECONDS = 120
+"""How long an accepted order holds its stock while its confirmation is awaited."""
+_MAX_DEADLINE = 3600
+_MAX_PENDING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The desk's yes."""
+
+    acceptance: Acceptance
+    signature: str
+
+
+@dataclass(slots=True)
+class Desk:
+    """Orders come in one at a time past the lock, so that stock is never sold twice."""
+
+    config: ProviderConfig
+    total: Resources
+    store: Store
+    shelf: Shelf
+    engine: Engine
+    chain: Chain
+    prover: Prover
+    clock: Clock
+    account: LocalAccount
+    signing: SigningDomain
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _host_keys: dict[LeaseId, SshKey] = field(default_factory=dict)
+
+    async def free(self) -> Resources:
+        """What no lease and no pending acceptance holds."""
+        free = self.total
+        for held in await self._holding():
+            free = free.minus(held.order.resources)
+        return free
+
+    async def _holding(self) -> list[Held]:
+        """The leases that hold stock; acceptances that were never confirmed lose it when they are late."""
+        holding = []
+        states = [state for state in LeaseState if state.holds_stock]
+        for held in await self.store.leases(*states):
+            if held.lease.state is LeaseState.ACCEPTED and held.acceptance.deadline < self.clock.now():
+                await self.store.forget(held.id)
+                self._host_keys.pop(held.id, None)
+            else:
+                holding.append(held)
+        return holding
+
+    async def accept(self, raw: dict[str, Any]) -> Accepted:
+        """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong."""
+        order = order_from_json(_dict(raw.get("order")))
+        mount = _mount(raw.get("mount"), bool(order.dataset))
+        self._check_terms(order)
+        self.signing.check(order, raw.get("signature"), order.client)
+        if not await self.prover.check_key(order.pay_key):
+            raise InputRefused("the payment key is not a good point of the curve", "make a new one")
+        if order.dataset:
+            await self.shelf.find(order.dataset)
+        if order.image not in self.config.images:
+            await self.engine.image_digest(order.image)
+        await self._check_money(order)
+        if await self.chain.order_nonce_used(order.client, order.nonce):
+            raise InputRefused("this order's nonce was used before", "sign a new order")
+        async with self._lock:
+            holding = await self._holding()
+            if sum(held.lease.state is LeaseState.ACCEPTED for held in holding) >= _MAX_PENDING:
+                raise Refused("too many orders wait for their confirmation", "try again in two minutes")
+            if len(holding) >= self.config.max_leases:
+                raise Refused("the provider is full", "choose another provider")
+            (await self.free()).minus(order.resources)
+            host_key = new_ssh_key()
+            acceptance = Acceptance(
+                self.signing.order_hash(order),
+                host_key.public,
+                min(order.deadline, self.clock.now() + ACCEPTANCE_SECONDS),
+            )
+            signature = self.signing.sign(acceptance, self.account)
+            await self.store.add_accepted(
+                order, str(raw["signature"]), mount, acceptance, signature, self.clock.now()
+            )
+            self._host_keys[lease_id_of(acceptance.order)] = host_key
+        return Accepted(acceptance, signature)
+
+    def _check_terms(self, order: Order) -> None:
+        now = self.clock.now()
+        if order.provider != checked_address(self.account.address):
+            raise InputRefused("the order is for another provider", f"this one is {self.account.address}")
+        if not now <= order.deadline <= now + _MAX_DEADLINE:
+            raise InputRefused("the order's deadline has passed or is over an hour away", "check your clock")
+        if order.tick_seconds != self.config.tick_seconds:
+            raise Refused(f"this provider's tick is {self.config.tick_seconds} s", "read its offer again")
+        if order.max_seconds < order.tick_seconds or order.max_seconds % order.tick_seconds:
+            raise InputRefused(
+                "the time is not a whole number of ticks", f"ask for a multiple of {order.tick_seconds} s"
+            )
+        if order.max_seconds > self.config.max_hours * 3600:
+            raise Refused(f"this provider leases for {self.config.max_hours} h at most", "ask for less time")
+        asked = self.config.tariff.quote(order.resources)
+        if order.price < asked:
+            raise Refused(f"the price {order.price} is below this provider's {asked}", "read its offer again")
+
+    async def _check_money(self, order: Order) -> None:
+        have = await self.chain.ledger_balance(order.client) + await self.chain.wallet_balance(order.client)
+        if have < order.collateral:
+            raise Refused(
+                f"the wallet and ledger balance of {order.client} come to {have}, the collateral is {order.collateral}",
+                "fund the wallet, or ask for less time",
+            )
+
+    async def confirm(self, raw: dict[str, Any]) -> tuple[Held, SshKey]:
+        """Take a confirmation: the lease starts. Raises InputRefused or Refused; the stock stays held till the deadline."""
+        order_hash = hash_of(raw.get("order_hash"))
+        lease = LeaseId(order_hash[:-2])
+        async with self._lock:
+            held = await self.store.lease(lease)
+            host_key = self._host_keys.get(lease)
+            if held.lease.state is not LeaseState.ACCEPTED or host_key is None:
+                raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
+            if held.acceptance.deadline < self.clock.now():
+                raise Closed("the acceptance has expired", "sign a new order")
+            given = _dict(raw.get("confirmation"))
+            confirmation = Confirmation(
+                held.lease.order, hash_of(given.get("acceptance")), amount_of(given.get("collateral")),
+                whole(given.get("deadline")),
+            )  # fmt: skip
+            if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
+                raise InputRefused(
+                    "the confirmation is for another acceptance", "confirm the one you were given"
+                )
+            if confirmation.collateral != held.order.collateral:
+                raise InputRefused(
+                    f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL"
+                )
+            if confirmation.deadline < self.clock.now() + 30:
+                raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
+            self.signing.check(confirmation, raw.get("signature"), held.order.client)
+            balance = await self.chain.ledger_balance(held.order.client)
+            if balance < confirmation.collateral:
+                raise Refused(
+                    f"the ledger balance is {balance}, the collateral {confirmation.collateral}",
+                    "deposit the rest with shale wallet deposit",
+                )
+            confirmed = await self.store.confirm(lease, confirmation, str(raw["signature"]))
+            del self._host_keys[lease]
+        return confirmed, host_key
+
+
+def _dict(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise InputRefused("the request is incomplete", "update the client")
+    return raw
+
+
+def _mount(raw: object, wanted: bool) -> str:
+    """An absolute path for the dataset in the container; nothing that hides the system's own folders."""
+    if not wanted:
+        return ""
+    if not isinstance(raw, str) or not raw.startswith("/") or len(raw) > 200 or not raw.isprintable():
+        raise InputRefused("the mount point must be an absolute path", "write CID:/data")
+    parts = raw.strip("/").split("/")
+    if raw.strip("/") == "" or any(part in ("", ".", "..") for part in parts) or ":" in raw or "," in raw:
+        raise InputRefused(f"{raw!r} can't be a mount point", "write CID:/data")
+    if parts[0] in ("proc", "sys", "dev", ".shale", "bin", "sbin", "lib", "lib64", "usr", "etc", "boot"):
+        raise InputRefused(f"{raw!r} would hide the system's own files", "write CID:/data")
+    return "/" + "/".join(parts)

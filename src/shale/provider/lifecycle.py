@@ -1,0 +1,300 @@
+"""Lifecycle: a lease from its confirmation to its end on this machine, and its recovery after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from shale.chain.chain import Chain
+from shale.containers.engine import Container, ContainerSpec, ContainerState, Engine
+from shale.containers.engine import Mount as Bind
+from shale.datasets.mount import Mounts
+from shale.errors import Closed, Refused, ShaleError, Unavailable
+from shale.market.lease import EndReason, LeaseState
+from shale.market.order import End
+from shale.paths import private_dir, write_private
+from shale.payments.meter import Terms
+from shale.provider.config import ProviderConfig
+from shale.provider.identity import SshKey
+from shale.provider.metering import LeaseMeter, MeterParts
+from shale.provider.shelf import Shelf
+from shale.provider.store import Held, Store
+from shale.tunnel.gateway import Gateway, Grant
+from shale.tunnel.meters import MeterSockets
+from shale.units import LeaseId
+
+log = logging.getLogger("shale.provider")
+
+Progress = Callable[[str, str, str], Awaitable[None]]
+"""Called with a step's name, its state (started, done) and a detail."""
+
+_RETRY_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleParts:
+    """What the lifecycle needs of the daemon."""
+
+    config: ProviderConfig
+    store: Store
+    shelf: Shelf
+    engine: Engine
+    mounts: Mounts
+    chain: Chain
+    gateway: Gateway
+    sockets: MeterSockets
+    meter: MeterParts
+    leases_dir: Path
+    guest: Path
+    gpu_ids: tuple[str, ...]
+
+
+class Lifecycle:
+    """Holds the living leases: their meters, their watchers and their grants at the gateway."""
+
+    def __init__(self, parts: LifecycleParts) -> None:
+        self._parts = parts
+        self._meters: dict[LeaseId, LeaseMeter] = {}
+        self._grants: dict[LeaseId, Grant] = {}
+        self._gpus: dict[LeaseId, tuple[str, ...]] = {}
+        self._tasks: dict[LeaseId, list[asyncio.Task[None]]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._ending: dict[LeaseId, asyncio.Lock] = {}
+        self.on_ended: Callable[[], None] = lambda: None
+
+    def meter(self, lease: LeaseId) -> LeaseMeter:
+        """The meter of a living lease, or Closed."""
+        if lease not in self._meters:
+            raise Closed("the lease doesn't run", "see shale ps")
+        return self._meters[lease]
+
+    @property
+    def gateway_address(self) -> tuple[str, int, str]:
+        """Host, port and login name of the gateway, as clients see them."""
+        config = self._parts.config
+        return config.public_host, config.gateway_port, self._parts.gateway.user
+
+    @property
+    def meters(self) -> list[LeaseMeter]:
+        """Those of the living leases."""
+        return list(self._meters.values())
+
+    async def start(self, held: Held, host_key: SshKey, progress: Progress) -> Container:
+        """Bring the lease's container up; on failure nothing is left and the lease is ended.
+
+        Returns when the shell answers. Only then is the lease anchored, so that a failed start locks nobody's money,
+        and beside the running lease: until the chain has it the provider risks no more than the ticks that pass
+        meanwhile; if the chain refuses it, the lease ends with `anchor_failed`.
+        """
+        try:
+            container = await self._raise_container(held, host_key, progress)
+            held = await self._parts.store.running(held.id, self._parts.meter.clock.now())
+            await progress("gateway", "started", "")
+            await self._attend(held, container)
+            await progress("gateway", "done", f"{self._parts.gateway.user}@{self._parts.config.public_host}")
+        except BaseException as error:
+            log.warning("lease %s: start failed: %s", held.id[:12], error)
+            await asyncio.shield(self.end(held.id, EndReason.START_FAILED))
+            raise
+        self._spawn(self._anchor(held))
+        return container
+
+    async def _raise_container(self, held: Held, host_key: SshKey, progress: Progress) -> Container:
+        binds: tuple[Bind, ...] = ()
+        if held.order.dataset:
+            await progress("dataset", "started", held.order.dataset)
+            item = await self._parts.shelf.find(held.order.dataset)
+            source = await self._parts.mounts.mount(held.id, item.path, item.listing.root)
+            binds = (Bind(source, held.mount),)
+            await progress("dataset", "done", f"{item.listing.name} at {held.mount}")
+        await progress("container", "started", held.order.image)
+        container = await self._parts.engine.start(self._spec(held, host_key, binds))
+        await progress("container", "done", f"{container.address}:{container.port}")
+        return container
+
+    def _spec(self, held: Held, host_key: SshKey, binds: tuple[Bind, ...]) -> ContainerSpec:
+        keys = private_dir(self._parts.leases_dir / held.id[2:18])
+        write_private(keys / "host_key", host_key.private)
+        write_private(keys / "authorized_keys", (held.order.ssh_key + "\n").encode())
+        taken = {gpu for ids in self._gpus.values() for gpu in ids}
+        free = [gpu for gpu in self._parts.gpu_ids if gpu not in taken]
+        gpus = tuple(free[: held.order.resources.gpus])
+        if len(gpus) < held.order.resources.gpus:
+            raise Refused("the GPUs are taken", "choose another provider")
+        self._gpus[held.id] = gpus
+        return ContainerSpec(
+            lease=held.id,
+            name=f"shale-{held.id[2:10]}",
+            image=held.order.image,
+            resources=held.order.resources,
+            guest=self._parts.guest,
+            keys=keys,
+            mounts=binds,
+            gpus=gpus,
+        )
+
+    async def _anchor(self, held: Held) -> None:
+        """Write the three signatures to the chain; a node that doesn't answer is asked again until the deadline.
+
+        A refusal, or the deadline, ends the lease: its money was never locked.
+        """
+        assert held.confirmation is not None, "a starting lease is confirmed"
+        clock = self._parts.meter.clock
+        while not held.anchor_tx:
+            try:
+                if await self._parts.chain.lease(held.id) is not None:
+                    return await self._parts.store.set_anchor(held.id, "known")
+                receipt = await self._parts.chain.open_lease(
+                    held.order,
+                    held.order_signature,
+                    held.acceptance,
+                    held.acceptance_signature,
+                    held.confirmation,
+                    held.confirmation_signature,
+                )
+                return await self._parts.store.set_anchor(held.id, receipt.tx)
+            except Unavailable as error:
+                log.warning("lease %s: not anchored yet: %s", held.id[:12], error)
+                if clock.now() < min(
+                    held.confirmation.deadline, held.acceptance.deadline, held.order.deadline
+                ):
+                    await clock.sleep_until(clock.steady() + _RETRY_SECONDS)
+                    continue
+            except ShaleError as error:
+                log.warning("lease %s: the chain refused it: %s", held.id[:12], error)
+            await self.end(held.id, EndReason.ANCHOR_FAILED)
+            return None
+        return None
+
+    async def _attend(self, held: Held, container: Container) -> None:
+        """Meter the lease, watch its container, and let its client in."""
+        terms = Terms(
+            held.order.price,
+            held.order.tick_seconds,
+            held.order.max_seconds,
+            self._parts.config.grace_seconds,
+            self._parts.config.patience_seconds,
+        )
+
+        async def on_end(reason: EndReason) -> End:
+            return await self.end(held.id, reason)
+
+        meter = LeaseMeter(held, terms, self._parts.meter, on_end)
+        self._meters[held.id] = meter
+        socket = await self._parts.sockets.open(held.id, meter.serve)
+        self._grants[held.id] = Grant(held.order.gateway_key, socket, container.address, container.port)
+        self._parts.gateway.allow(self._grants.values())
+        self._tasks[held.id] = [
+            self._spawn(meter.run(container.state is ContainerState.PAUSED)),
+            self._spawn(self._watch(held.id)),
+        ]
+
+    async def _watch(self, lease: LeaseId) -> None:
+        """End the lease when its container exits by itself."""
+        try:
+            code = await self._parts.engine.wait_exit(lease)
+        except ShaleError as error:
+            log.warning("lease %s: lost sight of the container: %s", lease[:12], error)
+            code = -1
+        if lease in self._meters:
+            log.warning("lease %s: the container exited with %d", lease[:12], code)
+            await self.end(lease, EndReason.HOST_FAILURE)
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        async def guarded() -> None:
+            try:
+                await work
+            except ShaleError as error:
+                log.error("%s", error)
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def end(self, lease: LeaseId, reason: EndReason) -> End:
+        """End a lease, remove all that it had here, and give the final state; ending it again gives the same."""
+        async with self._ending.setdefault(lease, asyncio.Lock()):
+            held = await self._parts.store.end(lease, reason, self._parts.meter.clock.now())
+            final = End(
+                held.lease.order,
+                held.lease.paid,
+                held.lease.seconds,
+                held.lease.end_reason,
+                held.lease.ended_at,
+            )
+            meter = self._meters.pop(lease, None)
+            if meter is not None:
+                peer = meter.peer
+                await meter.close(final)
+                if peer:
+                    self._parts.gateway.cut(peer)
+            await self._clear(held)
+        self._ending.pop(lease, None)
+        self.on_ended()
+        return final
+
+    async def _clear(self, held: Held) -> None:
+        """Remove what a lease has on this machine; each part is tried even if another fails."""
+        current = asyncio.current_task()
+        for task in self._tasks.pop(held.id, []):
+            if task is not current:
+                task.cancel()
+        if self._grants.pop(held.id, None) is not None:
+            self._parts.gateway.allow(self._grants.values())
+        await self._parts.sockets.close(held.id)
+        for part in (self._parts.engine.remove(held.id), self._parts.mounts.unmount(held.id)):
+            try:
+                await part
+            except ShaleError as error:
+                log.error("lease %s: clearing: %s", held.id[:12], error)
+        self._gpus.pop(held.id, None)
+        keys = self._parts.leases_dir / held.id[2:18]
+        for name in ("host_key", "authorized_keys"):
+            (keys / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            keys.rmdir()
+
+    async def recover(self) -> None:
+        """Take up the leases that live in the books, end those that can't go on, remove what belongs to none."""
+        for held in await self._parts.store.leases(LeaseState.ACCEPTED):
+            await self._parts.store.forget(held.id)
+        for held in await self._parts.store.leases(LeaseState.STARTING):
+            await self.end(held.id, EndReason.START_FAILED)
+        for held in await self._parts.store.leases(LeaseState.RUNNING, LeaseState.FROZEN):
+            try:
+                container = await self._parts.engine.find(held.id)
+                if container.state is ContainerState.EXITED:
+                    raise Closed("the container has exited")
+                if held.order.dataset and held.id not in await self._parts.mounts.all():
+                    raise Closed("the dataset's mount is gone")
+            except Closed as error:
+                log.warning("lease %s: not taken up: %s", held.id[:12], error.message)
+                await self.end(held.id, EndReason.HOST_FAILURE)
+                continue
+            await self._attend(held, container)
+            self._spawn(self._anchor(held))
+            log.info("lease %s: taken up again", held.id[:12])
+        living = set(self._meters)
+        for container in await self._parts.engine.all():
+            if container.lease not in living:
+                await self._parts.engine.remove(container.lease)
+        for lease in await self._parts.mounts.all():
+            if lease not in living:
+                await self._parts.mounts.unmount(lease)
+        self._parts.gateway.allow(self._grants.values())
+
+    async def rest(self) -> None:
+        """Stop metering for the daemon's own stop: containers, mounts and the gateway live on for its next start."""
+        for lease, meter in list(self._meters.items()):
+            await self._parts.store.set_served(lease, meter.served)
+            await meter.close(None)
+        self._meters.clear()
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._parts.sockets.close_all()

@@ -1,0 +1,86 @@
+"""Offers: what this provider publishes at the moment, signed anew when it changes or grows old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from shale.clock import Clock
+from shale.market.offer import Offer, SignedOffer, canonical, offer_to_json
+from shale.market.resources import Resources
+from shale.market.signing import SigningDomain
+from shale.provider.config import ProviderConfig
+from shale.provider.inventory import Machine
+from shale.provider.shelf import Shelf
+from shale.units import checked_address
+
+OFFER_SECONDS = 3600
+
+
+class Offers:
+    """Makes the current offer."""
+
+    def __init__(
+        self,
+        config: ProviderConfig,
+        machine: Machine,
+        shelf: Shelf,
+        clock: Clock,
+        account: LocalAccount,
+        signing: SigningDomain,
+        gateway_user: str,
+        host_key: str,
+        miner: str,
+    ) -> None:
+        self._config = config
+        self._machine = machine
+        self._shelf = shelf
+        self._clock = clock
+        self._account = account
+        self._signing = signing
+        self._gateway_user = gateway_user
+        self._host_key = host_key
+        self._miner = miner
+        self._current: SignedOffer | None = None
+
+    async def current(self, free: Resources) -> SignedOffer:
+        """The signed offer with this much free."""
+        offer = Offer(
+            provider=checked_address(self._account.address),
+            miner=self._miner,
+            name=self._config.name,
+            endpoint=self._config.endpoint,
+            gateway_host=self._config.public_host,
+            gateway_port=self._config.gateway_port,
+            gateway_user=self._gateway_user,
+            host_key=self._host_key,
+            total=self._machine.resources,
+            free=free,
+            cpu_model=self._machine.cpu_model,
+            gpus=self._machine.gpus,
+            tariff=self._config.tariff,
+            tick_seconds=self._config.tick_seconds,
+            max_seconds=self._config.max_hours * 3600,
+            images=self._config.images,
+            datasets=tuple(item.listing for item in await self._shelf.readable()),
+        )
+        contents = canonical(offer_to_json(offer))
+        now = self._clock.now()
+        if (
+            self._current is None
+            or self._current.contents != contents
+            or now > self._current.expires_at - 1800
+        ):
+            self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
+        return self._current
+
+
+def signed_offer_to_json(signed: SignedOffer) -> dict[str, Any]:
+    """As the API gives it: the contents are a text, so that its bytes are those that were signed."""
+    return {
+        "contents": signed.contents.decode(),
+        "issued_at": signed.issued_at,
+        "expires_at": signed.expires_at,
+        "signature": signed.signature,
+    }
