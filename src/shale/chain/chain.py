@@ -27,7 +27,10 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRecord:
-    """A provider as the registry has it. `miner` 0 is not bound to a miner."""
+    """A provider as the registry has it. `miner` 0 is not bound to a miner.
+
+    `host_key` is the keccak of the gateway's key line, `offer` the signed offer's struct hash, both 0x-hex.
+    """
 
     operator: Address
     miner: int
@@ -68,7 +71,7 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A provider's part of the ledger: deposits `head` to `tail - 1` wait to be inserted; `owed` can be collected."""
+    """A provider's part of the ledger: deposits `head` to `tail - 1` wait for insertion; `owed` is due."""
 
     root: str
     head: int
@@ -79,8 +82,8 @@ class Shard:
 class Chain(Protocol):
     """Every call that sends returns when the transaction is in a block and succeeded.
 
-    Errors: `Refused` when a contract says no (its reason in words), `ConfigError` for a wrong chain id, missing
-    contracts or an unfunded wallet, `Unavailable` when the node doesn't answer. Reads need no wallet.
+    Errors: `Refused` when a contract says no (its reason in words), `ConfigError` for a wrong chain id,
+    missing contracts or an unfunded wallet, `Unavailable` when the node doesn't answer. Reads need no wallet.
     """
 
     @property
@@ -104,7 +107,10 @@ class Chain(Protocol):
     async def register(
         self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address
     ) -> Receipt:
-        """Write the provider's record, new or changed."""
+        """Write the provider's record, new or changed.
+
+        `host_key` is the gateway's key line (the chain keeps its hash), `offer` the offer's struct hash.
+        """
         ...
 
     async def retire(self) -> Receipt: ...
@@ -124,7 +130,7 @@ class Chain(Protocol):
         confirmation: Confirmation,
         confirmation_signature: str,
     ) -> Receipt:
-        """Anchor the three signatures in one transaction: collateral is locked from the client's ledger balance."""
+        """Anchor the three signatures in one transaction; it locks the client's collateral."""
         ...
 
     async def end_lease(self, end: End, signature: str) -> Receipt:
@@ -136,6 +142,10 @@ class Chain(Protocol):
     async def order_nonce_used(self, client: Address, nonce: int) -> bool: ...
 
     async def shard(self, provider: Address) -> Shard: ...
+
+    async def verifying_key_hash(self) -> str:
+        """The hash of the verifying key that proofs must be for (`Circuit.vk_hash`)."""
+        ...
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt: ...
 

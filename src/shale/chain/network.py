@@ -1,0 +1,126 @@
+"""Network: a chain that this user knows by name: its RPC URL and where Shale's contracts stand on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shale.chain.chain import Deployment
+from shale.chain.rpc import checked_url
+from shale.errors import ConfigError, InputRefused
+from shale.market.order import text_of, whole
+from shale.paths import private_dir, write_private
+from shale.units import checked_address
+
+MAX_FILE = 64 << 10
+_HINT = "run shale chain deploy, or shale network add"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One entry of the networks folder. The URL may hold an access token: files are private."""
+
+    name: str
+    rpc_url: str
+    deployment: Deployment
+
+    def to_json(self) -> dict[str, Any]:
+        places = self.deployment
+        return {
+            "name": self.name,
+            "rpc_url": self.rpc_url,
+            "chain_id": places.chain_id,
+            "registry": places.registry,
+            "market": places.market,
+            "ledger": places.ledger,
+            "verifier": places.verifier,
+            "block": places.block,
+        }
+
+    def save(self, folder: Path) -> Path:
+        """Write `<folder>/<name>.json`, in one step, over an older one of this name."""
+        path = private_dir(folder) / f"{checked_name(self.name)}.json"
+        write_private(path, json.dumps(self.to_json(), indent=2).encode() + b"\n")
+        return path
+
+
+def load(folder: Path, name: str) -> Network:
+    """The network of this name. Raises ConfigError when there is none, or its file is malformed."""
+    path = folder / f"{checked_name(name)}.json"
+    if not path.is_file():
+        known = ", ".join(names(folder)) or "none"
+        raise ConfigError(f"there is no network {name!r} (known: {known})", _HINT)
+    try:
+        return network_from_json(read_json(path), name)
+    except InputRefused as error:
+        raise ConfigError(
+            f"{path} is malformed ({error.message})", "correct it, or run shale chain deploy"
+        ) from None
+
+
+def choose(folder: Path, name: str | None = None) -> Network:
+    """The named network, or the only one there is. Raises ConfigError when that isn't clear."""
+    if name is not None:
+        return load(folder, name)
+    known = names(folder)
+    if not known:
+        raise ConfigError("no network is set up", _HINT)
+    if len(known) > 1:
+        raise ConfigError(
+            f"there are several networks ({', '.join(known)})", "choose one with --network NAME"
+        )
+    return load(folder, known[0])
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the networks that are set up, sorted."""
+    return sorted(path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem))
+
+
+def network_from_json(raw: object, name: str, rpc_url: str | None = None) -> Network:
+    """Read a network or a deployment from outside; `rpc_url` replaces the one in it. Raises InputRefused."""
+    if not isinstance(raw, dict):
+        raise InputRefused("a network is a JSON object", "take the file that shale chain deploy wrote")
+    try:
+        deployment = Deployment(
+            chain_id=whole(raw["chain_id"], 2**53 - 1),
+            registry=checked_address(text_of(raw["registry"], 42)),
+            market=checked_address(text_of(raw["market"], 42)),
+            ledger=checked_address(text_of(raw["ledger"], 42)),
+            verifier=checked_address(text_of(raw["verifier"], 42)),
+            block=whole(raw.get("block", 0), 2**53 - 1),
+        )
+    except KeyError as error:
+        raise InputRefused(
+            f"the network lacks {error}", "take the file that shale chain deploy wrote"
+        ) from None
+    return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment)
+
+
+def read_json(path: Path) -> object:
+    """The JSON in a small file. Raises InputRefused when it can't be read, is too large or is none."""
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(MAX_FILE + 1)
+    except OSError as error:
+        raise InputRefused(f"{path} can't be read ({error.strerror})", "check its path and mode") from None
+    if len(data) > MAX_FILE:
+        raise InputRefused(
+            f"{path} is too large for a network", "give the file that shale chain deploy wrote"
+        )
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise InputRefused(f"{path} is not JSON", "give the file that shale chain deploy wrote") from None
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+def checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputRefused(f"{name!r} is not a network's name", "use at most 32 of a-z, 0-9 and '-'")
+    return name
