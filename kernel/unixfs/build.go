@@ -16,8 +16,8 @@ import (
 // Bounds on what a DAG may unfold to: a few bytes of CAR that link to themselves many times over may name any number
 // of files and bytes.
 const (
-	maxEntries  = 4 << 20
-	maxExtents  = 16 << 20
+	maxEntries  = 2 << 20
+	maxExtents  = 8 << 20
 	maxInline   = 64 << 20
 	maxFileSize = 1 << 50
 	// nodeBudget bounds the bytes of dag-pb nodes that are read, each at nodeCost at least.
