@@ -1,0 +1,103 @@
+"""Rental: one lease as its client holds it: what was signed, how to get in, what was paid so far."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shale.errors import InputRefused
+from shale.market.lease import EndReason, LeaseState
+from shale.market.order import Acceptance, Order
+from shale.units import AttoFil, LeaseId, OrderHash, Price, lease_id_of
+
+MAX_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The provider's SSH gateway, as its signed offer names it; `host_key` is pinned."""
+
+    host: str
+    port: int
+    user: str
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The container's own SSH server as the gateway reaches it; its host key stands in the acceptance."""
+
+    host: str
+    port: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rental:
+    """A lease in the client's books.
+
+    `paid` and `seconds` are of the highest voucher ever signed, sent or not; `first_paid_at` is 0 before the
+    first. `shell` is None until the provider has said that it is ready. `ssh_key` is the path of the user's
+    private key, empty when ssh must find it by itself. `settled_*` are proven ones, None until then.
+    """
+
+    name: str
+    network: str
+    order: Order
+    order_hash: OrderHash
+    order_signature: str
+    acceptance: Acceptance
+    acceptance_signature: str
+    provider_name: str
+    endpoint: str
+    gateway: Gateway
+    shell: Shell | None
+    mount: str
+    ssh_key: str
+    state: LeaseState
+    paid: AttoFil
+    seconds: int
+    end_reason: EndReason
+    created_at: int
+    first_paid_at: int
+    ended_at: int
+    settled_paid: AttoFil | None
+    settled_seconds: int | None
+    reviewed: bool
+
+    @property
+    def id(self) -> LeaseId:
+        return lease_id_of(self.order_hash)
+
+    @property
+    def price(self) -> Price:
+        return self.order.price
+
+    @property
+    def collateral(self) -> AttoFil:
+        return self.order.collateral
+
+    @property
+    def left(self) -> AttoFil:
+        """The collateral that no voucher has spent."""
+        return self.collateral - self.paid
+
+    @property
+    def ended(self) -> bool:
+        return not self.state.holds_stock
+
+    @property
+    def host(self) -> str:
+        """What a person types after `ssh`."""
+        return f"shale-{self.name}"
+
+
+def checked_name(text: str) -> str:
+    """A lease's name: it becomes a host alias, a folder and part of a command line. Raises InputRefused."""
+    if not re.fullmatch(rf"[a-z0-9](?:[a-z0-9-]{{0,{MAX_NAME - 2}}}[a-z0-9])?", text):
+        raise InputRefused(
+            f"{text!r} can't be a lease's name", f"use a-z, 0-9 and '-', at most {MAX_NAME} characters"
+        )
+    if text.startswith("gateway-"):
+        raise InputRefused(f"{text!r} can't be a lease's name", "names that begin with gateway- are taken")
+    return text
