@@ -29,7 +29,7 @@ class Deployment:
 class ProviderRecord:
     """A provider as the registry has it. `miner` 0 is not bound to a miner.
 
-    `host_key` is the keccak of the gateway's key line, `offer` the signed offer's struct hash, both 0x-hex.
+    `host_key` and `offer` are hashes, as `Chain.register` takes them.
     """
 
     operator: Address
@@ -109,7 +109,8 @@ class Chain(Protocol):
     ) -> Receipt:
         """Write the provider's record, new or changed.
 
-        `host_key` is the gateway's key line (the chain keeps its hash), `offer` the offer's struct hash.
+        `host_key` is the keccak of the gateway's key line, `offer` the signed offer's struct hash, both 0x-hex.
+        `miner` 0 leaves the binding to a miner as it is.
         """
         ...
 

@@ -14,7 +14,7 @@ from shale.chain.records import lease_record, ops, provider_record, shard_of
 from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
-from shale.market.signing import SigningDomain, text_hash, words
+from shale.market.signing import SigningDomain, words
 from shale.payments.batch import Operation, Proof
 from shale.units import Address, AttoFil, LeaseId, lease_id_of
 
@@ -69,11 +69,11 @@ class FvmChain:
     async def register(
         self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address
     ) -> Receipt:
-        shown = [endpoint, text_hash(host_key), bytes.fromhex(offer[2:]), payout]
+        shown = [endpoint, host_key, offer, payout]
         found = await self.provider(self._self())
         if found is None or not found.active:
             return await self._send(self._registry, "register", [miner, *shown])
-        if found.miner != miner:
+        if miner not in (0, found.miner):
             await self._send(self._registry, "bindMiner", [miner])
         return await self._send(self._registry, "update", shown)
 

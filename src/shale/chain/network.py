@@ -12,7 +12,7 @@ from shale.chain.chain import Deployment
 from shale.chain.rpc import checked_url
 from shale.errors import ConfigError, InputRefused
 from shale.market.order import text_of, whole
-from shale.paths import private_dir, write_private
+from shale.paths import Home, private_dir, write_private
 from shale.units import checked_address
 
 MAX_FILE = 64 << 10
@@ -40,44 +40,43 @@ class Network:
             "block": places.block,
         }
 
-    def save(self, folder: Path) -> Path:
-        """Write `<folder>/<name>.json`, in one step, over an older one of this name."""
-        path = private_dir(folder) / f"{checked_name(self.name)}.json"
+    def save(self, home: Home) -> Path:
+        """Write its file, in one step, over an older one of this name."""
+        path = private_dir(home.networks) / f"{checked_name(self.name)}.json"
         write_private(path, json.dumps(self.to_json(), indent=2).encode() + b"\n")
         return path
 
+    @classmethod
+    def load(cls, home: Home, name: str | None = None) -> Network:
+        """The network of this name; without a name the only one there is.
 
-def load(folder: Path, name: str) -> Network:
-    """The network of this name. Raises ConfigError when there is none, or its file is malformed."""
-    path = folder / f"{checked_name(name)}.json"
-    if not path.is_file():
-        known = ", ".join(names(folder)) or "none"
-        raise ConfigError(f"there is no network {name!r} (known: {known})", _HINT)
-    try:
-        return network_from_json(read_json(path), name)
-    except InputRefused as error:
-        raise ConfigError(
-            f"{path} is malformed ({error.message})", "correct it, or run shale chain deploy"
-        ) from None
+        Raises ConfigError when there is none, when it isn't clear which, and when its file is malformed.
+        """
+        if not name:
+            return cls.load(home, _only_one(cls.names(home)))
+        path = home.networks / f"{checked_name(name)}.json"
+        if not path.is_file():
+            known = ", ".join(cls.names(home)) or "none"
+            raise ConfigError(f"there is no network {name!r} (known: {known})", _HINT)
+        try:
+            return network_from_json(read_json(path), name)
+        except InputRefused as error:
+            raise ConfigError(f"{path} is malformed ({error.message})", "mend it, or deploy again") from None
+
+    @staticmethod
+    def names(home: Home) -> list[str]:
+        """The names of the networks that are set up, sorted."""
+        return sorted(path.stem for path in home.networks.glob("*.json") if _NAME.fullmatch(path.stem))
 
 
-def choose(folder: Path, name: str | None = None) -> Network:
-    """The named network, or the only one there is. Raises ConfigError when that isn't clear."""
-    if name is not None:
-        return load(folder, name)
-    known = names(folder)
+def _only_one(known: list[str]) -> str:
     if not known:
         raise ConfigError("no network is set up", _HINT)
     if len(known) > 1:
         raise ConfigError(
             f"there are several networks ({', '.join(known)})", "choose one with --network NAME"
         )
-    return load(folder, known[0])
-
-
-def names(folder: Path) -> list[str]:
-    """The names of the networks that are set up, sorted."""
-    return sorted(path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem))
+    return known[0]
 
 
 def network_from_json(raw: object, name: str, rpc_url: str | None = None) -> Network:
