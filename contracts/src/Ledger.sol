@@ -133,7 +133,7 @@ contract Ledger is ILedger {
         shard.root = newRoot;
         emit Settled(provider, oldRoot, newRoot, earned);
         (uint256 r, uint256 e) = BatchWords.compress(BatchWords.pack(domain(), oldRoot, newRoot, ops), c);
-        verifier.verifyProof(proof, [c, r, e]);
+        verifier.verifyProof(abi.encodePacked(proof), [c, r, e]);
     }
 
     /// @inheritdoc ILedger

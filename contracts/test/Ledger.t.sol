@@ -379,7 +379,10 @@ contract LedgerTest is Fixture {
         uint256[8] memory proof = [uint256(1), 2, 3, 4, 5, 6, 7, 8];
         uint256[3] memory inputs = [12, r, e];
         uint256 root = rootOf(provider);
-        vm.expectCall(address(ledger.verifier()), abi.encodeCall(IVerifier.verifyProof, (proof, inputs)));
+        vm.expectCall(
+            address(ledger.verifier()),
+            abi.encodeCall(IVerifier.verifyProof, (abi.encodePacked(proof), inputs))
+        );
         vm.prank(provider);
         ledger.settle(provider, root, 11, one(op), 12, proof);
     }

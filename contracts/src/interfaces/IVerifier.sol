@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 /// @title The Groth16 verifier that gnark generates for the *update lease* circuit.
 interface IVerifier {
     /// @notice Returns if the proof holds for the public inputs, reverts if not.
-    /// @param proof A, B, C: eight words in the order of the EIP-197 precompile.
+    /// @param proof A, B, C: eight words of 32 bytes in the order of the EIP-197 precompile.
     /// @param input The public inputs (c, r, e), each below the field's modulus.
-    function verifyProof(uint256[8] calldata proof, uint256[3] calldata input) external view;
+    function verifyProof(bytes calldata proof, uint256[3] calldata input) external view;
 }

@@ -11,14 +11,14 @@ import {vm} from "./Forge.sol";
 
 /// @notice Takes every proof: for tests of what the contracts check themselves.
 contract YesVerifier is IVerifier {
-    function verifyProof(uint256[8] calldata, uint256[3] calldata) external pure {}
+    function verifyProof(bytes calldata, uint256[3] calldata) external pure {}
 }
 
 /// @notice Takes no proof.
 contract NoVerifier is IVerifier {
     error ProofInvalid();
 
-    function verifyProof(uint256[8] calldata, uint256[3] calldata) external pure {
+    function verifyProof(bytes calldata, uint256[3] calldata) external pure {
         revert ProofInvalid();
     }
 }
