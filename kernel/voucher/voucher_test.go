@@ -1,0 +1,156 @@
+package voucher_test
+
+import (
+	"bytes"
+	"math/big"
+	"testing"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr/poseidon2"
+	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards"
+
+	"github.com/shale-cloud/shale/kernel/voucher"
+)
+
+type forgery struct {
+	name      string
+	key       voucher.Key
+	stated    voucher.Voucher
+	signature []byte
+}
+
+// forgeries are near misses of one honest voucher; none may verify.
+func forgeries(t *testing.T, secret voucher.Secret, stated voucher.Voucher) []forgery {
+	t.Helper()
+	key := secret.Key()
+	signature, err := voucher.Sign(secret, stated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(change func(v *voucher.Voucher)) voucher.Voucher {
+		v := stated
+		change(&v)
+		return v
+	}
+	torsion := twistededwards.PointAffine{Y: minusOne()} // of order two
+	mixed := key.Point()
+	mixed.Add(&mixed, &torsion)
+	order := twistededwards.GetEdwardsCurve().Order
+	return []forgery{
+		{"another amount", key, changed(func(v *voucher.Voucher) { v.Amount = big.NewInt(6) }), signature},
+		{"other seconds", key, changed(func(v *voucher.Voucher) { v.Seconds++ }), signature},
+		{"another lease", key, changed(func(v *voucher.Voucher) { v.LeaseID = number(3) }), signature},
+		{"another domain", key, changed(func(v *voucher.Voucher) { v.Domain = number(3) }), signature},
+		{"another key", secretOf(1).Key(), stated, signature},
+		{"the identity as key", voucher.Key{Y: number(1)}, stated, signature},
+		{"a key of order two", voucher.Key{Y: minusOne()}, stated, signature},
+		{"a key outside the subgroup", voucher.Key{X: mixed.X, Y: mixed.Y}, stated, signature},
+		{"a key off the curve", voucher.Key{X: number(1), Y: number(1)}, stated, signature},
+		{"s above the order", key, stated, withS(signature, new(big.Int).Add(sOf(signature), &order))},
+		{"s of zero", key, stated, withS(signature, new(big.Int))},
+		{"another s", key, stated, withS(signature, new(big.Int).Xor(sOf(signature), big.NewInt(1)))},
+		{"r in its second encoding", key, stated, flipped(identityR(signature), 31)},
+		{"another r", key, stated, flipped(signature, 31)},
+		{"r above the modulus", key, stated, append(bytes.Repeat([]byte{0x7f}, 32), signature[32:]...)},
+		{"a short signature", key, stated, signature[:63]},
+		{"a long signature", key, stated, append(bytes.Clone(signature), 0)},
+		{"no signature", key, stated, nil},
+	}
+}
+
+func TestHonestVoucherVerifies(t *testing.T) {
+	secret, err := voucher.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(3), Seconds: 4}
+	signature, err := voucher.Sign(secret, stated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !secret.Key().Valid() || !voucher.Verify(secret.Key(), stated, signature) {
+		t.Fatal("refused")
+	}
+}
+
+func TestSigningTwiceGivesTheSameSignature(t *testing.T) {
+	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(3), Seconds: 4}
+	first, _ := voucher.Sign(secretOf(1), stated)
+	second, _ := voucher.Sign(secretOf(1), stated)
+	if len(first) != voucher.SignatureSize || !bytes.Equal(first, second) {
+		t.Fatal("the nonce is not derived from secret and message alone")
+	}
+}
+
+func TestForgeriesAreRefused(t *testing.T) {
+	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(5), Seconds: 4}
+	for _, f := range forgeries(t, secretOf(7), stated) {
+		if voucher.Verify(f.key, f.stated, f.signature) {
+			t.Errorf("%s verifies", f.name)
+		}
+	}
+}
+
+func TestIdentityEncodedWithASignIsNoSignature(t *testing.T) {
+	signature, _ := voucher.Sign(secretOf(1), voucher.Voucher{Amount: new(big.Int)})
+	if _, ok := voucher.Parse(identityR(signature)); !ok {
+		t.Fatal("the canonical encoding was refused")
+	}
+	if _, ok := voucher.Parse(flipped(identityR(signature), 31)); ok {
+		t.Fatal("a second encoding of the same point was taken")
+	}
+}
+
+func TestNativeHashIsTheLibrarysMerkleDamgard(t *testing.T) {
+	words := []fr.Element{number(7), hashed("a"), hashed("b"), {}}
+	hasher := poseidon2.NewMerkleDamgardHasher()
+	for _, w := range words {
+		hasher.Write(w.Marshal())
+	}
+	own := voucher.Hash(words...)
+	if !bytes.Equal(hasher.Sum(nil), own.Marshal()) {
+		t.Fatal("hashes differ")
+	}
+}
+
+func FuzzVerifyNeverPanics(f *testing.F) {
+	signature, _ := voucher.Sign(secretOf(1), voucher.Voucher{Amount: new(big.Int)})
+	f.Add(signature)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, hostile []byte) {
+		if bytes.Equal(hostile, signature) {
+			return
+		}
+		if voucher.Verify(secretOf(1).Key(), voucher.Voucher{Amount: new(big.Int)}, hostile) {
+			t.Fatal("a forgery verifies")
+		}
+	})
+}
+
+func minusOne() fr.Element {
+	one := number(1)
+	return *one.Neg(&one)
+}
+
+func sOf(signature []byte) *big.Int { return new(big.Int).SetBytes(signature[32:]) }
+
+func withS(signature []byte, s *big.Int) []byte {
+	changed := bytes.Clone(signature)
+	s.FillBytes(changed[32:])
+	return changed
+}
+
+func flipped(signature []byte, at int) []byte {
+	changed := bytes.Clone(signature)
+	changed[at] ^= 0x80
+	return changed
+}
+
+// identityR is the signature with R replaced by the identity, whose x is zero: its sign bit has no meaning.
+func identityR(signature []byte) []byte {
+	changed := bytes.Clone(signature)
+	identity := twistededwards.PointAffine{Y: number(1)}
+	encoded := identity.Bytes()
+	copy(changed, encoded[:])
+	return changed
+}
