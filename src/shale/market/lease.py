@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 from shale.errors import Closed
-from shale.units import AttoFil, LeaseId, OrderHash, lease_id_of
+from shale.units import ZERO, AttoFil, LeaseId, OrderHash, lease_id_of
 
 
 class LeaseState(Enum):
@@ -64,7 +64,7 @@ class Lease:
 
     order: OrderHash
     state: LeaseState = LeaseState.ACCEPTED
-    paid: AttoFil = AttoFil(0)
+    paid: AttoFil = ZERO
     seconds: int = 0
     end_reason: EndReason = EndReason.NONE
     ended_at: int = 0

@@ -99,9 +99,7 @@ class SignedOffer:
 
 def canonical(raw: dict[str, Any]) -> bytes:
     """The one JSON text that is hashed: sorted keys, no spaces, UTF-8, no floats."""
-    return json.dumps(
-        raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def offer_to_json(offer: Offer) -> dict[str, Any]:
@@ -163,8 +161,7 @@ def _read_offer(raw: dict[str, Any]) -> Offer:
         free=Resources.from_json(raw["free"]),
         cpu_model=_text(raw["cpu_model"], 128),
         gpus=tuple(
-            Gpu(_text(gpu["model"], 128), _number(gpu["memory_bytes"], 2**63))
-            for gpu in _bounded(raw["gpus"], 64)
+            Gpu(_text(gpu["model"], 128), _number(gpu["memory_bytes"], 2**63)) for gpu in _bounded(raw["gpus"], 64)
         ),
         tariff=Tariff(
             AttoFil(int(_text(raw["tariff"]["per_cpu"], 30))),
@@ -228,9 +225,7 @@ def _word(raw: object, most: int = 64) -> str:
 
 def _hostname(raw: object) -> str:
     text = _text(raw, 253)
-    if not all(char.isascii() and (char.isalnum() or char in "-.:") for char in text) or text.startswith(
-        ("-", ".")
-    ):
+    if not all(char.isascii() and (char.isalnum() or char in "-.:") for char in text) or text.startswith(("-", ".")):
         raise InputRefused(f"{text!r} is not a host name", "give a name or an IP address")
     return text
 

@@ -73,9 +73,7 @@ class Resources:
         try:
             numbers = [raw[name] for name in ("cpu_millis", "memory_bytes", "disk_bytes", "gpus")]
         except (KeyError, TypeError):
-            raise InputRefused(
-                "resources are incomplete", "give cpu_millis, memory_bytes, disk_bytes, gpus"
-            ) from None
+            raise InputRefused("resources are incomplete", "give cpu_millis, memory_bytes, disk_bytes, gpus") from None
         if any(type(number) is not int for number in numbers):
             raise InputRefused("resources are not whole numbers", "give integers")
         return cls(*numbers)

@@ -74,9 +74,7 @@ class SigningDomain:
         """Raise InputRefused unless `signer` signed `item`."""
         _check(self.message(item), signature, signer, type(item).__name__.lower())
 
-    def offer_message(
-        self, provider: Address, contents: bytes, issued_at: int, expires_at: int
-    ) -> SignableMessage:
+    def offer_message(self, provider: Address, contents: bytes, issued_at: int, expires_at: int) -> SignableMessage:
         values = {
             "provider": provider,
             "contents": keccak(contents),
@@ -87,14 +85,10 @@ class SigningDomain:
 
     def offer_hash(self, signed: SignedOffer) -> str:
         """The struct hash of an offer: what orders and the registry refer to."""
-        message = self.offer_message(
-            signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at
-        )
+        message = self.offer_message(signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at)
         return "0x" + message.body.hex()
 
-    def sign_offer(
-        self, contents: bytes, issued_at: int, expires_at: int, account: LocalAccount
-    ) -> SignedOffer:
+    def sign_offer(self, contents: bytes, issued_at: int, expires_at: int, account: LocalAccount) -> SignedOffer:
         offer = offer_from_contents(contents)
         message = self.offer_message(offer.provider, contents, issued_at, expires_at)
         signature = "0x" + bytes(account.sign_message(message).signature).hex()
@@ -104,9 +98,7 @@ class SigningDomain:
         """Raise InputRefused unless the provider itself signed the offer and it is still good."""
         if not signed.issued_at - 300 <= now < signed.expires_at:
             raise InputRefused("the offer has expired", "ask the provider again, and check both clocks")
-        message = self.offer_message(
-            signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at
-        )
+        message = self.offer_message(signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at)
         _check(message, signed.signature, signed.offer.provider, "offer")
 
 
@@ -120,13 +112,9 @@ def _check(message: SignableMessage, signature: object, signer: Address, what: s
             raise ValueError("not canonical")
         recovered = Account.recover_message(message, signature=raw)
     except Exception as error:  # noqa: BLE001 - the library raises many kinds for hostile bytes
-        raise InputRefused(
-            f"the {what}'s signature is malformed ({type(error).__name__})", "sign it again"
-        ) from None
+        raise InputRefused(f"the {what}'s signature is malformed ({type(error).__name__})", "sign it again") from None
     if recovered != signer:
-        raise InputRefused(
-            f"the {what} is signed by {recovered}, not by {signer}", "sign it with the right key"
-        )
+        raise InputRefused(f"the {what} is signed by {recovered}, not by {signer}", "sign it with the right key")
 
 
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0

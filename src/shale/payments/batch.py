@@ -60,9 +60,7 @@ class Operation:
         """The leaf that it leaves; None if the index is free again."""
         if self.close:
             return None
-        return Leaf(
-            self.leaf.index, self.leaf.lease, self.leaf.key, self.leaf.deposit, self.amount, self.seconds
-        )
+        return Leaf(self.leaf.index, self.leaf.lease, self.leaf.key, self.leaf.deposit, self.amount, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,7 @@ class Meter:
     def decide(self, connected: bool = True) -> tuple[Action, EndReason]:
         """What to do now; nobody is asked while the payer isn't `connected`. END comes with its reason."""
         paid = self.paid_seconds > self.served
-        if self.served >= self.terms.max_seconds or (
-            not paid and self.paid_seconds >= self.seconds_at(self.last_tick)
-        ):
+        if self.served >= self.terms.max_seconds or (not paid and self.paid_seconds >= self.seconds_at(self.last_tick)):
             return Action.END, EndReason.COLLATERAL_SPENT
         unasked = self.asked < self.wanted_tick and self.paid_seconds < self.seconds_at(self.wanted_tick)
         if connected and unasked:
@@ -106,9 +104,7 @@ class Meter:
             return Action.NOTHING, EndReason.NONE
         if self.asked < self.wanted_tick and self.paid_seconds < self.seconds_at(self.wanted_tick):
             return Action.ASK, EndReason.NONE
-        if self.served >= self.paid_seconds + self.terms.grace and not (
-            self.served == 0 and self.terms.grace
-        ):
+        if self.served >= self.paid_seconds + self.terms.grace and not (self.served == 0 and self.terms.grace):
             return Action.FREEZE, EndReason.NONE
         return Action.NOTHING, EndReason.NONE
 

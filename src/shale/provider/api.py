@@ -92,9 +92,7 @@ class PublicApi:
         except ShaleError as error:
             await lines.put({"error": error_json(error)})
         except Exception:
-            await lines.put(
-                {"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}}
-            )
+            await lines.put({"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}})
             raise
         finally:
             await lines.put(None)
@@ -122,9 +120,7 @@ class PublicApi:
         if held.lease.state in (LeaseState.ENDED, LeaseState.SETTLED):
             final = await self._lifecycle.end(lease, held.lease.end_reason)
         else:
-            final = await self._lifecycle.meter(lease).end_by_client(
-                end_from_json(raw), str(raw.get("signature"))
-            )
+            final = await self._lifecycle.meter(lease).end_by_client(end_from_json(raw), str(raw.get("signature")))
         return JSONResponse(end_to_json(final, self._desk.signing.sign(final, self._desk.account)))
 
     async def _show_metrics(self, request: Request) -> Response:

@@ -106,9 +106,7 @@ def config_path(home: Home) -> Path:
 
 def save_config(home: Home, config: ProviderConfig) -> None:
     private_dir(home.provider)
-    quoted = {
-        name: _toml(getattr(config, name)) for name in ProviderConfig.__dataclass_fields__ if name != "tariff"
-    }
+    quoted = {name: _toml(getattr(config, name)) for name in ProviderConfig.__dataclass_fields__ if name != "tariff"}
     write_private(config_path(home), _TEMPLATE.format(**quoted).encode())
 
 
@@ -151,9 +149,7 @@ def load_config(home: Home) -> ProviderConfig:
                 raise ConfigError(f"{'.'.join(key)} is not a list of texts", f"mend it in {path}")
             value = tuple(value)
         elif type(value) is not type(default):
-            raise ConfigError(
-                f"{'.'.join(key)} = {value!r} is not a {type(default).__name__}", f"mend it in {path}"
-            )
+            raise ConfigError(f"{'.'.join(key)} = {value!r} is not a {type(default).__name__}", f"mend it in {path}")
         values[name] = value
     try:
         return ProviderConfig(**values)  # type: ignore[arg-type]  # each value was checked against its default above

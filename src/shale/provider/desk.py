@@ -102,9 +102,7 @@ class Desk:
                 min(order.deadline, self.clock.now() + ACCEPTANCE_SECONDS),
             )
             signature = self.signing.sign(acceptance, self.account)
-            await self.store.add_accepted(
-                order, str(raw["signature"]), mount, acceptance, signature, self.clock.now()
-            )
+            await self.store.add_accepted(order, str(raw["signature"]), mount, acceptance, signature, self.clock.now())
             self._host_keys[lease_id_of(acceptance.order)] = host_key
         return Accepted(acceptance, signature)
 
@@ -151,9 +149,7 @@ class Desk:
                 whole(given.get("deadline")),
             )  # fmt: skip
             if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
-                raise InputRefused(
-                    "the confirmation is for another acceptance", "confirm the one you were given"
-                )
+                raise InputRefused("the confirmation is for another acceptance", "confirm the one you were given")
             if confirmation.collateral != held.order.collateral:
                 raise InputRefused(
                     f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL"

@@ -97,9 +97,7 @@ def operator_address(home: Home) -> Address:
     except FileNotFoundError:
         raise ConfigError("this machine is not set up as a provider", "run shale provider init") from None
     except (ValueError, KeyError):
-        raise ConfigError(
-            "the operator's keystore is broken", "restore operator.json from your backup"
-        ) from None
+        raise ConfigError("the operator's keystore is broken", "restore operator.json from your backup") from None
 
 
 def open_identity(home: Home, password: str) -> Identity:
@@ -109,7 +107,5 @@ def open_identity(home: Home, password: str) -> Identity:
     try:
         account = Account.from_key(Account.decrypt(raw, password))
     except ValueError:
-        raise ConfigError(
-            "the password doesn't open the operator's key", "give the right --password-file"
-        ) from None
+        raise ConfigError("the password doesn't open the operator's key", "give the right --password-file") from None
     return Identity(account, load_ssh_key(home.provider / "gateway_host_key"))

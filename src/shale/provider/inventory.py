@@ -35,9 +35,7 @@ def survey(config: ProviderConfig, disk_at: Path) -> Machine:
         try:
             millis = min(millis, round(float(config.cpus) * 1000))
         except ValueError:
-            raise ConfigError(
-                f"stock.cpus = {config.cpus!r} is not a number", "write it as 2 or 1.5"
-            ) from None
+            raise ConfigError(f"stock.cpus = {config.cpus!r} is not a number", "write it as 2 or 1.5") from None
     memory = max(0, _memory() - _HOST_MEMORY_RESERVE)
     if config.memory_stock:
         memory = min(memory, parse_bytes(config.memory_stock))
@@ -75,9 +73,7 @@ def _gpus() -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         gpus, ids = [], []
         for index in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            gpus.append(
-                Gpu(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
-            )
+            gpus.append(Gpu(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)))
             ids.append(str(pynvml.nvmlDeviceGetUUID(handle)))
         return tuple(gpus), tuple(ids)
     finally:

@@ -159,9 +159,7 @@ class Lifecycle:
                 return await self._parts.store.set_anchor(held.id, receipt.tx)
             except Unavailable as error:
                 log.warning("lease %s: not anchored yet: %s", held.id[:12], error)
-                if clock.now() < min(
-                    held.confirmation.deadline, held.acceptance.deadline, held.order.deadline
-                ):
+                if clock.now() < min(held.confirmation.deadline, held.acceptance.deadline, held.order.deadline):
                     await clock.sleep_until(clock.steady() + _RETRY_SECONDS)
                     continue
             except ShaleError as error:

@@ -166,9 +166,7 @@ class LeaseMeter:
         self._meter = self._meter.freezing()
         await self._parts.engine.freeze(self._id)
         await self._parts.store.frozen(self._id, self._meter.served)
-        await self._say(
-            Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher")
-        )
+        await self._say(Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher"))
 
     async def _thaw(self) -> None:
         await self._parts.engine.thaw(self._id)
@@ -227,9 +225,7 @@ class LeaseMeter:
                 except (VoucherRefused, Refused) as error:
                     await self._say(RefuseVoucher(message.tick, error.message[:500]))
                 except Unavailable:
-                    await self._say(
-                        Notice("maintenance", "the provider can't check vouchers just now: send it again")
-                    )
+                    await self._say(Notice("maintenance", "the provider can't check vouchers just now: send it again"))
                 else:
                     await self._say(Ack(message.tick, self._paid, self._meter.paid_seconds))
             case EndSent():
@@ -256,9 +252,7 @@ class LeaseMeter:
                 collateral=self._order.collateral,
             )
             if not await self._parts.prover.verify(self._order.pay_key, self._parts.ledger_domain, voucher):
-                raise VoucherRefused(
-                    "signature", "the voucher's signature is wrong: sign it with the lease's key"
-                )
+                raise VoucherRefused("signature", "the voucher's signature is wrong: sign it with the lease's key")
             if fresh:
                 await self._parts.store.store_voucher(voucher, self._meter.served)
                 self._paid = voucher.amount

@@ -24,9 +24,7 @@ class LeaseMetrics(Collector):
             "Leases whose payer is connected",
             value=sum(m.connected for m in meters),
         )
-        served = GaugeMetricFamily(
-            "shale_lease_served_seconds", "Seconds served in a lease", labels=["lease"]
-        )
+        served = GaugeMetricFamily("shale_lease_served_seconds", "Seconds served in a lease", labels=["lease"])
         for meter in meters:
             served.add_metric([meter.lease[:18]], meter.served)
         yield served

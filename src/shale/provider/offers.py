@@ -67,11 +67,7 @@ class Offers:
         )
         contents = canonical(offer_to_json(offer))
         now = self._clock.now()
-        if (
-            self._current is None
-            or self._current.contents != contents
-            or now > self._current.expires_at - 1800
-        ):
+        if self._current is None or self._current.contents != contents or now > self._current.expires_at - 1800:
             self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
         return self._current
 

@@ -102,22 +102,18 @@ class Settlement:
         """Finish, or drop, a batch that a crash left half posted."""
         async with self._store.begin() as connection:
             rows = (
-                await connection.execute(
-                    select(books.settlements).where(books.settlements.c.state == "posting")
-                )
+                await connection.execute(select(books.settlements).where(books.settlements.c.state == "posting"))
             ).all()
         for row in rows:
             shard = await self._chain.shard(self._provider)
-            if shard.root == row.new_root and row.old_root != row.new_root:
-                await self._apply(row.id, json.loads(row.operations), {})
-            elif row.old_root == row.new_root and await self._all_closed(json.loads(row.operations)):
-                await self._apply(row.id, json.loads(row.operations), {})
+            operations = json.loads(row.operations)
+            moved = int(row.old_root, 16) != int(row.new_root, 16)
+            if int(shard.root, 16) == int(row.new_root, 16) and (moved or await self._all_closed(operations)):
+                await self._apply(row.id, operations, {})
             else:
                 async with self._store.begin() as connection:
                     await connection.execute(
-                        update(books.settlements)
-                        .where(books.settlements.c.id == row.id)
-                        .values(state="dropped")
+                        update(books.settlements).where(books.settlements.c.id == row.id).values(state="dropped")
                     )
 
     async def _all_closed(self, operations: list[dict[str, Any]]) -> bool:
@@ -181,9 +177,7 @@ class Settlement:
     async def _check_queue(self, claimables: Sequence[Claimable], shard: Shard) -> None:
         queued = sorted(item.queued for item in claimables if item.queued is not None)
         if queued and queued != list(range(shard.head, shard.head + len(queued))):
-            raise Refused(
-                "a deposit in the chain's queue is not in the books", "restore the books from your backup"
-            )
+            raise Refused("a deposit in the chain's queue is not in the books", "restore the books from your backup")
 
     async def _post(self, operations: list[Operation], proof: Proof) -> Settled:
         earned = sum((operation.earned for operation in operations), ZERO)
@@ -233,15 +227,11 @@ class Settlement:
     async def _apply(self, settlement: int, operations: list[dict[str, Any]], values: dict[str, Any]) -> None:
         async with self._store.begin() as connection:
             await connection.execute(
-                update(books.settlements)
-                .where(books.settlements.c.id == settlement)
-                .values(state="posted", **values)
+                update(books.settlements).where(books.settlements.c.id == settlement).values(state="posted", **values)
             )
             for raw in operations:
                 if raw["close"]:
-                    await _set_lease(
-                        connection, LeaseId(raw["lease"]), state=LeaseState.SETTLED.value, leaf_index=None
-                    )
+                    await _set_lease(connection, LeaseId(raw["lease"]), state=LeaseState.SETTLED.value, leaf_index=None)
                 else:
                     await _set_lease(
                         connection,

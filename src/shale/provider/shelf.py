@@ -33,9 +33,7 @@ class Shelf:
         """Put a dataset on the shelf; the same root again replaces its record."""
         known = await self.all()
         if len(known) >= MAX_DATASETS and all(other.listing.root != item.listing.root for other in known):
-            raise Refused(
-                f"the shelf holds {MAX_DATASETS} datasets", "remove one with shale provider datasets remove"
-            )
+            raise Refused(f"the shelf holds {MAX_DATASETS} datasets", "remove one with shale provider datasets remove")
         listing = item.listing
         entries = [{"path": e.path, "files": e.files, "size": e.size} for e in listing.entries]
         async with self._store.begin() as connection:

@@ -77,9 +77,7 @@ class Store:
         """A new lease in state ACCEPTED. Raises Closed when the order is known already."""
         lease = Lease(acceptance.order)
         async with self.begin() as connection:
-            known = await connection.execute(
-                select(books.leases.c.state).where(books.leases.c.lease_id == lease.id)
-            )
+            known = await connection.execute(select(books.leases.c.state).where(books.leases.c.lease_id == lease.id))
             if known.first() is not None:
                 raise Closed("this order was accepted before", "sign a new order")
             await connection.execute(
@@ -131,9 +129,7 @@ class Store:
             held = await _held(connection, lease)
             moved = held.lease.to(state)
             await connection.execute(
-                update(books.leases)
-                .where(books.leases.c.lease_id == lease)
-                .values(state=moved.state.value, **values)
+                update(books.leases).where(books.leases.c.lease_id == lease).values(state=moved.state.value, **values)
             )
             return await _held(connection, lease)
 
@@ -177,9 +173,7 @@ class Store:
 
     async def _set(self, lease: LeaseId, **values: Any) -> None:
         async with self.begin() as connection:
-            await connection.execute(
-                update(books.leases).where(books.leases.c.lease_id == lease).values(**values)
-            )
+            await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
 
     async def lease(self, lease: LeaseId) -> Held:
         """Raises Closed when the books don't have it."""
@@ -244,9 +238,7 @@ def _read(row: Row[Any]) -> Held:
     confirmation = None
     if row.confirmation_json:
         raw = json.loads(row.confirmation_json)
-        confirmation = Confirmation(
-            lease.order, raw["acceptance"], AttoFil(int(raw["collateral"])), raw["deadline"]
-        )
+        confirmation = Confirmation(lease.order, raw["acceptance"], AttoFil(int(raw["collateral"])), raw["deadline"])
     voucher = None
     if row.voucher_signature:
         voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)

@@ -82,9 +82,7 @@ class Provider:
 
 
 @asynccontextmanager
-async def wire(
-    home: Home, config: ProviderConfig, password: str, stop: asyncio.Event
-) -> AsyncIterator[Provider]:
+async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.Event) -> AsyncIterator[Provider]:
     """The daemon's parts on the real adapters, checked; let go of at the end. Raises what the user must set up."""
     async with AsyncExitStack() as stack:
         network = Network.load(home, config.network)
@@ -98,9 +96,7 @@ async def wire(
         stack.push_async_callback(engine.close)
         log.info("containers: %s", await engine.check())
         if not Path("/dev/fuse").exists():
-            raise ConfigError(
-                "there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse"
-            )
+            raise ConfigError("there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)

@@ -171,9 +171,7 @@ def decode(line: bytes) -> Message:
         reader = _READERS[raw["type"]]
         return reader(raw)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputRefused(
-            f"a tunnel message is malformed ({type(error).__name__})", "update both sides"
-        ) from None
+        raise InputRefused(f"a tunnel message is malformed ({type(error).__name__})", "update both sides") from None
 
 
 def _signature(raw: object) -> str:
@@ -198,9 +196,7 @@ def _version(raw: object) -> int:
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
-    "hello": lambda raw: Hello(
-        checked_lease_id(raw["lease_id"]), _nonce(raw["nonce"]), _version(raw["version"])
-    ),
+    "hello": lambda raw: Hello(checked_lease_id(raw["lease_id"]), _nonce(raw["nonce"]), _version(raw["version"])),
     "welcome": lambda raw: Welcome(
         lease=checked_lease_id(raw["lease_id"]),
         nonce=_nonce(raw["nonce"]),

@@ -69,8 +69,6 @@ class MeterSockets:
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int:
-    raw = writer.get_extra_info("socket").getsockopt(
-        socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
-    )
+    raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, _uid, _gid = struct.unpack("3i", raw)
     return int(pid)

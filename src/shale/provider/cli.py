@@ -1,0 +1,255 @@
+"""`shale provider …`: set up, run and look after a provider on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shale.errors import ConfigError
+from shale.paths import Home
+
+if TYPE_CHECKING:
+    from shale.provider.wiring import Provider
+
+as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
+password_file = click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SHALE_PASSWORD_FILE",
+    help="File with the password of the operator's key.",
+)
+
+
+@click.group()
+def group() -> None:
+    """Lease this machine next to the datasets that it stores."""
+
+
+@group.command()
+@click.option("--name", default="", help="Name shown to clients.")
+@click.option("--network", default="", help="Network to serve (default: the only one known).")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--public-host", default="", help="Name or address that clients reach this machine by.")
+@click.option("--port", default=8420, show_default=True, help="Port of the API.")
+@click.option("--gateway-port", default=8422, show_default=True, help="Port of the SSH gateway.")
+@click.option("--image", "images", multiple=True, help="Image to offer (repeatable).")
+@click.option("--payout", default="", help="Address that earnings are paid to (default: the operator's own).")
+@click.option("--tick", default="5s", show_default=True, help="Length of a payment tick.")
+@click.option("--price-cpu", default="0.004 FIL/h", show_default=True, help="Price of one core.")
+@click.option("--price-memory", default="0.001 FIL/h", show_default=True, help="Price of one GiB of memory.")
+@click.option("--price-gpu", default="0.2 FIL/h", show_default=True, help="Price of one GPU.")
+@click.option("--cpus", default="", help="Offer at most this many cores.")
+@click.option("--memory", default="", help="Offer at most this much memory.")
+@password_file
+@as_json
+def init(
+    name: str,
+    network: str,
+    host: str,
+    public_host: str,
+    port: int,
+    gateway_port: int,
+    images: tuple[str, ...],
+    payout: str,
+    tick: str,
+    price_cpu: str,
+    price_memory: str,
+    price_gpu: str,
+    cpus: str,
+    memory: str,
+    password_file: Path | None,
+    json_output: bool,
+) -> None:
+    """Make the operator's key and the settings file; nothing that exists is overwritten but the settings."""
+    import os
+
+    from shale.provider.config import ProviderConfig, config_path, save_config
+    from shale.provider.identity import create_identity
+    from shale.tunnel.gateway import ensure_gateway_user
+    from shale.units import checked_address, parse_duration
+
+    home = Home.default()
+    config = ProviderConfig(
+        name=name or os.uname().nodename[:64],
+        network=network,
+        payout=checked_address(payout) if payout else "",
+        host=host,
+        port=port,
+        gateway_port=gateway_port,
+        public_host=public_host or host,
+        images=images or ProviderConfig.images,
+        tick_seconds=parse_duration(tick),
+        cpu=price_cpu,
+        memory=price_memory,
+        gpu=price_gpu,
+        cpus=cpus,
+        memory_stock=memory,
+    )
+    operator = create_identity(home, _password(password_file, confirm=True))
+    save_config(home, config)
+    made = asyncio.run(ensure_gateway_user())
+    if json_output:
+        click.echo(json.dumps({"operator": operator, "config": str(config_path(home)), "user_created": made}))
+        return
+    click.echo(f"operator   {operator}")
+    click.echo(f"settings   {config_path(home)}")
+    if made:
+        click.echo("made the system user shale-gateway, which the SSH gateway runs as")
+    click.echo("next: fund the operator's address, then run: shale provider up")
+
+
+@group.command()
+@password_file
+@click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log here.")
+@as_json
+def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> None:
+    """Run the provider in the foreground until Ctrl-C; leases that live on are taken up by the next start."""
+    from shale.provider.config import load_config
+    from shale.provider.daemon import serve
+
+    home = Home.default()
+    config = load_config(home)
+    logging.basicConfig(
+        filename=log_file,
+        stream=None if log_file else sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+    )
+    for noisy in ("alembic", "uvicorn", "web3", "httpx", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    def ready(provider: Provider) -> None:
+        operator = provider.identity.operator
+        if json_output:
+            click.echo(json.dumps({"ready": True, "operator": operator, "endpoint": config.endpoint}))
+        else:
+            click.echo(f"{config.name} ({operator}) serves at {config.endpoint}, gateway port {config.gateway_port}")
+        sys.stdout.flush()
+
+    asyncio.run(serve(home, config, _password(password_file), ready))
+
+
+@group.command()
+@click.option("--end", is_flag=True, help="End every lease first; without it they live on for the next start.")
+@as_json
+def down(end: bool, json_output: bool) -> None:
+    """Stop the running provider."""
+    _ask("POST", "/stop", {"end": end})
+    click.echo(json.dumps({"stopping": True}) if json_output else "stopping")
+
+
+@group.command()
+@as_json
+def status(json_output: bool) -> None:
+    """Show stock, leases, datasets and earnings."""
+    raw = _ask("GET", "/status")
+    if json_output:
+        click.echo(json.dumps(raw))
+        return
+    from shale.provider.screens import show_status
+
+    show_status(raw)
+
+
+@group.command()
+@click.option("--now", is_flag=True, help="Redeem at once instead of waiting for more leases to end.")
+@as_json
+def settle(now: bool, json_output: bool) -> None:
+    """Redeem what was earned: batch, prove, post, collect."""
+    if not now:
+        raise ConfigError("the daemon settles by itself a while after leases end", "add --now to do it at once")
+    raw = _ask("POST", "/settle", timeout=1200)
+    if json_output:
+        click.echo(json.dumps(raw))
+        return
+    from shale.provider.screens import show_settlements
+
+    show_settlements(raw)
+
+
+@group.command("end")
+@click.argument("lease_id")
+@as_json
+def end_lease(lease_id: str, json_output: bool) -> None:
+    """End one lease."""
+    raw = _ask("POST", f"/leases/{lease_id}/end")
+    click.echo(json.dumps(raw) if json_output else f"ended: {raw['end_reason']}")
+
+
+@group.group()
+def datasets() -> None:
+    """The datasets that this provider offers."""
+
+
+@datasets.command("add")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--name", default="", help="Name shown to clients (default: the file's).")
+@as_json
+def add_datasets(paths: tuple[Path, ...], name: str, json_output: bool) -> None:
+    """Add CAR files to the offer."""
+    added = []
+    for path in paths:
+        if not path.is_file():
+            raise ConfigError(f"{path} is not a file", "give a CAR file (shale piece pack makes one)")
+        raw = {"path": str(path.absolute()), "name": name or path.stem}
+        added.append(_ask("POST", "/datasets", raw, timeout=600))
+    if json_output:
+        click.echo(json.dumps(added))
+        return
+    for item in added:
+        click.echo(f"{item['name']}  {item['root']}  {item['files']} files")
+
+
+@datasets.command("list")
+@as_json
+def list_datasets(json_output: bool) -> None:
+    """Show them."""
+    items = _ask("GET", "/datasets")
+    if json_output:
+        click.echo(json.dumps(items))
+        return
+    for item in items:
+        click.echo(f"{item['name']}  {item['root']}  {item['files']} files  {item['path']}")
+
+
+@datasets.command("remove")
+@click.argument("root")
+@as_json
+def remove_dataset(root: str, json_output: bool) -> None:
+    """Stop offering one; its file stays."""
+    _ask("DELETE", f"/datasets/{root}")
+    click.echo(json.dumps({"removed": root}) if json_output else f"removed {root}")
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 60) -> Any:
+    """Ask the running daemon through its private socket."""
+    import httpx
+
+    from shale.errors import from_wire
+
+    socket = Home.default().provider / "admin.sock"
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=timeout) as client:
+            answer = client.request(method, f"http://provider{path}", json=body or {})
+            raw = answer.json()
+    except (httpx.HTTPError, ValueError):
+        raise ConfigError("the provider doesn't run", "start it with shale provider up") from None
+    if answer.status_code >= 400:
+        error = raw["error"]
+        raise from_wire(error["code"], error["message"], error["hint"])
+    return raw
+
+
+def _password(file: Path | None, confirm: bool = False) -> str:
+    """The password from a file, or typed by a person; never from an argument or the environment."""
+    if file is not None:
+        return file.read_text().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise ConfigError("the operator's key needs its password", "give --password-file")
+    return str(click.prompt("Password of the operator's key", hide_input=True, confirmation_prompt=confirm))

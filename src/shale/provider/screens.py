@@ -1,0 +1,59 @@
+"""Screens: what `shale provider status` and `settle` show a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shale.market.resources import Resources
+from shale.units import AttoFil, format_bytes, format_duration
+
+
+def show_status(raw: dict[str, Any]) -> None:
+    console = Console()
+    total, free = Resources.from_json(raw["total"]), Resources.from_json(raw["free"])
+    console.print(f"[bold]{raw['name']}[/]  {raw['provider']}  {raw['endpoint']}")
+    console.print(
+        f"free {free.cpu_millis / 1000:g} of {total.cpu_millis / 1000:g} CPUs, "
+        f"{format_bytes(free.memory_bytes)} of {format_bytes(total.memory_bytes)} memory, "
+        f"{free.gpus} of {total.gpus} GPUs, {format_bytes(free.disk_bytes)} disk"
+    )
+    console.print(f"wallet {_fil(raw['balance_attofil'])}, owed by the ledger {_fil(raw['owed_attofil'])}")
+    if raw["datasets"]:
+        table = Table("dataset", "root", "files", "size", "readable", box=None, header_style="bold")
+        for item in raw["datasets"]:
+            readable = "yes" if item["readable"] else "[red]no[/]"
+            table.add_row(item["name"], item["root"], str(item["files"]), format_bytes(item["size"]), readable)
+        console.print(table)
+    table = Table("lease", "state", "client", "paid", "time", "ended", box=None, header_style="bold")
+    for item in raw["leases"]:
+        ended = "" if item["end_reason"] == "none" else item["end_reason"]
+        paid = _fil(item["paid_attofil"])
+        table.add_row(
+            item["lease_id"][:12],
+            item["state"],
+            item["client"][:10],
+            paid,
+            format_duration(item["seconds"]),
+            ended,
+        )
+    console.print(table if raw["leases"] else "no leases yet")
+
+
+def show_settlements(batches: list[dict[str, Any]]) -> None:
+    console = Console()
+    if not batches:
+        console.print("nothing to settle")
+    for batch in batches:
+        console.print(
+            f"settled {batch['operations']} leases with one proof ({batch['constraints']} constraints, "
+            f"{batch['prove_seconds']} s, {batch['gas']} gas): "
+            f"earned {_fil(batch['earned_attofil'])}, refunded {_fil(batch['refunded_attofil'])}"
+        )
+        console.print(f"  transaction {batch['tx']}", style="dim")
+
+
+def _fil(text: str) -> str:
+    return str(AttoFil(int(text)))
