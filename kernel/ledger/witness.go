@@ -28,7 +28,7 @@ func (s step) update(domain fr.Element) Update {
 	}
 	eighth := eighthOf(key)
 	u := Update{
-		Insert: flag(s.Insert), Claim: flag(s.Claim), Close: flag(s.Close),
+		Insert: bit(s.Insert), Claim: bit(s.Claim), Close: bit(s.Close),
 		Index:   s.Index,
 		LeaseID: s.LeaseID,
 		KeyX:    s.Key.X, KeyY: s.Key.Y,
@@ -62,7 +62,7 @@ func eighthOf(key voucher.Key) twistededwards.PointAffine {
 	return *point.ScalarMultiplication(&point, inverse)
 }
 
-func flag(set bool) int {
+func bit(set bool) int {
 	if set {
 		return 1
 	}
