@@ -83,7 +83,7 @@ def init(
         port=port,
         gateway_port=gateway_port,
         public_host=public_host or host,
-        images=images or ProviderConfig.images,
+        images=images or ("shale/base:latest",),
         tick_seconds=parse_duration(tick),
         cpu=price_cpu,
         memory=price_memory,
@@ -115,12 +115,8 @@ def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> 
 
     home = Home.default()
     config = load_config(home)
-    logging.basicConfig(
-        filename=log_file,
-        stream=None if log_file else sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-    )
+    handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler(sys.stderr)
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     for noisy in ("alembic", "uvicorn", "web3", "httpx", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -142,7 +142,7 @@ def load_config(home: Home) -> ProviderConfig:
     for key, value in _flat(raw):
         name = _KEYS.get(key)
         if name is None:
-            raise ConfigError(f"{'.'.join(key)} is no setting", f"remove it from {path}")
+    raise ConfigError(f"{'.'.join(key)} is no setting", f"remove it from {path}")
         default = ProviderConfig.__dataclass_fields__[name].default
         if isinstance(default, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

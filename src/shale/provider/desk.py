@@ -133,7 +133,7 @@ class Desk:
             )
 
     async def confirm(self, raw: dict[str, Any]) -> tuple[Held, SshKey]:
-        """Take a confirmation: the lease starts. Raises InputRefused or Refused; the stock stays held till the deadline."""
+        """Take a confirmation: the lease starts. Raises InputRefused or Refused; the stock stays held meanwhile."""
         order_hash = hash_of(raw.get("order_hash"))
         lease = LeaseId(order_hash[:-2])
         async with self._lock:

@@ -87,7 +87,7 @@ class Settlement:
         self._lock = asyncio.Lock()
 
     async def run(self) -> list[Settled]:
-        """Post batches until nothing is left to redeem, then collect. Raises the first error; what was posted counts."""
+        """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count."""
         async with self._lock:
             await self._reconcile()
             settled: list[Settled] = []

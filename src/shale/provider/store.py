@@ -146,7 +146,7 @@ class Store:
             return await _held(connection, lease)
 
     async def store_voucher(self, voucher: Voucher, served: float) -> None:
-        """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused if a higher one came first."""
+        """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused below a higher one."""
         async with self.begin() as connection:
             held = await _held(connection, voucher.lease)
             if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
