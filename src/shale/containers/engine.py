@@ -23,8 +23,9 @@ class Mount:
 class ContainerSpec:
     """What to start.
 
-    `guest` is the folder with Shale's static SSH server, `keys` the lease's folder with `host_key` and
-    `authorized_keys`; both are shown read-only under /.shale. `gpus` are UUIDs to hand over.
+    `guest` is the folder with Shale's static SSH server, shown read-only as /.shale/bin. `keys` is the
+    lease's folder with `host_key` and `authorized_keys` (and, if wanted, `environment` and `motd`), copied to
+    /.shale/keys when the container is made. `gpus` are UUIDs to hand over. `name` becomes the host name.
     """
 
     lease: LeaseId
@@ -46,7 +47,7 @@ class ContainerState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that exists. `address` and `port` are where its SSH server listens, seen from the gateway."""
+    """A container that exists; its SSH server listens at `address` and `port`, seen from the gateway."""
 
     lease: LeaseId
     state: ContainerState
@@ -67,8 +68,8 @@ class Usage:
 class Engine(Protocol):
     """Containers by lease: at most one each, found again by labels after a restart of anybody.
 
-    Errors: `Refused` when the engine says no (unknown image, bad request), `Unavailable` when it doesn't answer,
-    `ConfigError` when there is no engine; a container that isn't there is `Closed`.
+    Errors: `Refused` when the engine says no (unknown image, bad request), `Unavailable` when it doesn't
+    answer, `ConfigError` when there is no engine; a container that isn't there is `Closed`.
     """
 
     async def check(self) -> str:
@@ -82,7 +83,8 @@ class Engine(Protocol):
     async def start(self, spec: ContainerSpec) -> Container:
         """Create and start it, and return when its SSH server accepts connections.
 
-        All or nothing: a failure leaves no container behind. Starting a lease that already has one returns that one.
+        All or nothing: a failure leaves no container behind. Starting a lease that already has one returns
+        that one as it is, frozen or exited too. Refused carries the container's last line.
         """
         ...
 
@@ -102,14 +104,16 @@ class Engine(Protocol):
         """Let them go on; thawing a running one does nothing."""
         ...
 
-    async def usage(self, lease: LeaseId) -> Usage: ...
+    async def usage(self, lease: LeaseId) -> Usage:
+        """What it uses now, frozen or not; Closed when it has exited."""
+        ...
 
     async def remove(self, lease: LeaseId) -> None:
         """Stop and remove it with everything it made; removing none is fine."""
         ...
 
     async def wait_exit(self, lease: LeaseId) -> int:
-        """Return its exit code when it has exited (an event, not a poll)."""
+        """Return its exit code when it has exited (an event, not a poll); at once if it has already."""
         ...
 
     async def close(self) -> None:

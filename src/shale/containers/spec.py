@@ -1,0 +1,48 @@
+"""What a container spec may ask for, whatever the engine: part of it was written by a client."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from shale.containers.engine import ContainerSpec
+from shale.errors import InputRefused
+
+_SYSTEM = ("/proc", "/sys", "/dev", "/.shale", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64")
+
+
+def check_spec(spec: ContainerSpec) -> None:
+    """Raises InputRefused for what no container can, or may, be made of."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", spec.name):
+        raise InputRefused(f"{spec.name[:80]!r} cannot be a host name", "use lower-case letters, digits and '-'")
+    check_image(spec.image)
+    for mount in spec.mounts:
+        check_target(mount.target)
+    if len({mount.target for mount in spec.mounts}) < len(spec.mounts):
+        raise InputRefused("two datasets have one mount point", "give each its own")
+    for name, value in spec.environment.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name) or "\0" in value or len(value) > 8192:
+            raise InputRefused(f"{name[:80]!r} is not an environment variable", "use letters, digits and '_'")
+
+
+def check_image(name: str) -> None:
+    """Raises InputRefused unless it is an image reference; one that passes is safe inside a URL path."""
+    if len(name) > 256 or not re.fullmatch(r"[A-Za-z0-9]+(?:(?:[._/:@]|-{1,8}|__)[A-Za-z0-9]+)*", name):
+        raise InputRefused(f"{name[:80]!r} is not an image name", "write it as name:tag or name@sha256:…")
+
+
+def check_target(target: str) -> None:
+    """Raises InputRefused unless a dataset can be mounted there: an absolute path, not the system's."""
+    path = PurePosixPath(target)
+    if (
+        not target.isprintable()
+        or len(target) > 256
+        or not path.is_absolute()
+        or str(path) != target
+        or len(path.parts) < 2
+        or ".." in path.parts
+        or target.startswith("//")
+    ):
+        raise InputRefused(f"{target[:80]!r} cannot be a mount point", "give an absolute path such as /data")
+    if any(path.is_relative_to(taken) for taken in _SYSTEM):
+        raise InputRefused(f"{target} belongs to the system", "mount it at a path such as /data")
