@@ -36,3 +36,6 @@ if ! present "$NAME:$TAG"; then
   say "base image $NAME:$TAG is ready ($(($(date +%s) - started)) s)"
 fi
 docker tag "$NAME:$TAG" "$NAME:latest"
+# A recipe that is no longer ours leaves its image; Docker keeps one that a container still uses.
+docker image ls --quiet --no-trunc --filter label=org.shale.image=base | sort -u |
+  grep -v "$(docker image inspect --format '{{.Id}}' "$NAME:$TAG")" | xargs -r docker image rm >/dev/null 2>&1 || true

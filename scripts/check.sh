@@ -22,6 +22,10 @@ gofmt_clean() {
   unformatted=$(gofmt -l kernel)
   [ -z "$unformatted" ] || { printf 'not gofmt-ed (make format):\n%s\n' "$unformatted" >&2 && return 1; }
 }
+layers() {
+  local report
+  report=$(.venv/bin/lint-imports 2>&1) || { sed -n '/^[A-Z]/,$p' <<<"$report" >&2 && return 1; }
+}
 go_vet() { (cd kernel && go vet ./...); }
 shell_scripts() {
   local files
@@ -33,7 +37,7 @@ shell_scripts() {
 check "ruff check" .venv/bin/ruff check --quiet
 check "ruff format" .venv/bin/ruff format --check --quiet
 check "mypy --strict" .venv/bin/mypy --no-error-summary
-check "layers (import-linter)" quietly layers .venv/bin/lint-imports
+check "layers (import-linter)" layers
 check "gofmt" gofmt_clean
 check "go vet" go_vet
 check "forge fmt" node_modules/.bin/forge fmt --check
