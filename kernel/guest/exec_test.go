@@ -91,7 +91,7 @@ func TestSessionStartsAtHomeWithTheUsersVariables(t *testing.T) {
 	output, err := cmd.CombinedOutput()
 	must(t, err)
 	first, rest, _ := strings.Cut(string(output), "\n")
-	expect(t, "variables", first, "/root root root /root /root /data changed yes C.UTF-8 x")
+	expect(t, "variables", first, s.home+" root root "+s.home+" "+s.home+" /data changed yes C.UTF-8 x")
 	expectContains(t, rest, "/ls")
 }
 

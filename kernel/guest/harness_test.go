@@ -45,24 +45,34 @@ func run(m *testing.M) int {
 // A server is one running shale-guest, its directory and what a client needs to log in.
 type server struct {
 	dir     string
+	home    string // root's
 	keyPath string
 	port    int
 	cmd     *exec.Cmd
 	stderr  *bytes.Buffer
+	events  *bufio.Reader
 }
 
 type option func(*serverOptions)
 
 type serverOptions struct {
-	wrap  func(dir string, command []string) []string
-	files map[string]string
-	env   []string
+	asInit bool
+	empty  bool
+	files  map[string]string
+	env    []string
 }
 
-// wrapped runs the program through another command, such as unshare.
-func wrapped(wrap func(dir string, command []string) []string) option {
-	return func(o *serverOptions) { o.wrap = wrap }
-}
+// asInit runs the program as process 1 of a PID namespace, as a container does.
+func asInit(o *serverOptions) { o.asInit = true }
+
+// inEmptyImage runs the program in a file tree that holds nothing else: no shell, no libc, no users.
+func inEmptyImage(o *serverOptions) { o.empty = true }
+
+// The test user beside root, who has no rights but its own.
+const (
+	plainUser = "guest"
+	plainUID  = 23456
+)
 
 func withFile(name, content string) option {
 	return func(o *serverOptions) { o.files[name] = content }
@@ -88,10 +98,11 @@ func startServer(t *testing.T, options ...option) *server {
 	for name, content := range o.files {
 		must(t, os.WriteFile(filepath.Join(shale, name), []byte(content), 0o600))
 	}
-	command := []string{programPath, "--dir", shale, "--listen", "127.0.0.1:0"}
-	if o.wrap != nil {
-		command = o.wrap(s.dir, command)
+	program, dir := programPath, shale
+	if o.empty {
+		program, dir = "/.shale/shale-guest", "/.shale"
 	}
+	command := append(o.namespaces(t, s), program, "--dir", dir, "--listen", "127.0.0.1:0")
 	s.cmd = exec.Command(command[0], command[1:]...)
 	s.cmd.Env = o.env
 	s.cmd.Stderr = s.stderr
@@ -102,7 +113,15 @@ func startServer(t *testing.T, options ...option) *server {
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()
 	})
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	s.events = bufio.NewReader(stdout)
+	s.awaitListening(t)
+	return s
+}
+
+// awaitListening reads the next event and pins the host key to its port.
+func (s *server) awaitListening(t *testing.T) {
+	t.Helper()
+	line, err := s.events.ReadBytes('\n')
 	if err != nil {
 		_ = s.cmd.Wait()
 		t.Fatalf("the server did not start: %v: %s", err, s.stderr)
@@ -116,8 +135,41 @@ func startServer(t *testing.T, options ...option) *server {
 	}
 	s.port = event.Port
 	must(t, os.WriteFile(filepath.Join(s.dir, "known_hosts"),
-		fmt.Appendf(nil, "[127.0.0.1]:%d %s", s.port, read(t, filepath.Join(shale, "host_key.pub"))), 0o600))
-	return s
+		fmt.Appendf(nil, "[127.0.0.1]:%d %s", s.port, read(t, filepath.Join(s.dir, "shale", "host_key.pub"))), 0o600))
+}
+
+// namespaces is the command line before the program's: a mount namespace with users of the test's own, so that neither
+// the machine's accounts nor its start-up files take part.
+func (o *serverOptions) namespaces(t *testing.T, s *server) []string {
+	t.Helper()
+	s.home = filepath.Join(s.dir, "home")
+	plainHome := filepath.Join(s.dir, "guest")
+	for _, home := range []string{s.home, plainHome} {
+		must(t, os.Mkdir(home, 0o700))
+	}
+	for _, dir := range []string{s.dir, filepath.Dir(s.dir)} {
+		must(t, os.Chmod(dir, 0o755))
+	}
+	must(t, os.Chown(plainHome, plainUID, plainUID))
+	must(t, os.WriteFile(filepath.Join(s.dir, "passwd"), fmt.Appendf(nil,
+		"root:x:0:0:root:%s:/bin/bash\n%s:x:%d:%d::%s:/bin/sh\n", s.home, plainUser, plainUID, plainUID, plainHome), 0o644))
+	must(t, os.WriteFile(filepath.Join(s.dir, "group"), fmt.Appendf(nil,
+		"root:x:0:\n%s:x:%d:\nextra:x:34567:other,%s\n", plainUser, plainUID, plainUser), 0o644))
+	command := []string{"unshare", "--mount"}
+	if o.asInit {
+		command = append(command, "--pid", "--fork", "--kill-child", "--mount-proc")
+	}
+	if o.empty {
+		for _, dir := range []string{"dev", "proc", ".shale"} {
+			must(t, os.MkdirAll(filepath.Join(s.dir, "image", dir), 0o755))
+		}
+		// As a provider does: the program and its files in one directory, mounted read-only.
+		must(t, exec.Command("cp", programPath, filepath.Join(s.dir, "shale")).Run())
+		return append(command, "sh", "-c", `cd "$1" && mount --rbind /dev image/dev && mount -t proc proc image/proc &&
+			mount --bind -o ro shale image/.shale && shift && exec chroot image "$@"`, "sh", s.dir)
+	}
+	return append(command, "sh", "-c",
+		`mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"`, "sh", s.dir)
 }
 
 // options are what ssh, scp and sftp get: this server's pinned key, and nothing of the machine's own settings.

@@ -13,8 +13,9 @@ import (
 const (
 	// How long the container's processes get to end after TERM before the container goes.
 	initGrace = 8 * time.Second
-	// A server that was killed earlier than this after its start would only be killed again.
-	restartAfter = time.Second
+	// A server that is killed this often in a row, each time within a minute, would only be killed again.
+	maxRestarts  = 5
+	settledAfter = time.Minute
 )
 
 // RunInit is the container's process 1: it runs this program again as a child and reaps every orphan that the
@@ -31,7 +32,7 @@ func RunInit(args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	stopping, status := false, 0
+	stopping, status, restarts := false, 0, 0
 	var deadline <-chan time.Time
 	for {
 		select {
@@ -59,7 +60,10 @@ func RunInit(args []string) (int, error) {
 			if stopping {
 				continue
 			}
-			if !ended.Signaled() || time.Since(started) < restartAfter {
+			if time.Since(started) > settledAfter {
+				restarts = 0
+			}
+			if restarts++; !ended.Signaled() || restarts > maxRestarts {
 				return status, nil
 			}
 			if server, started, err = startServer(args); err != nil {

@@ -1,0 +1,182 @@
+package guest_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// startEcho serves a connection by reading it to its end and then answering: it needs the half-close to arrive.
+func startEcho(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	listener, err := net.Listen(network, address)
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			peer, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer peer.Close()
+				data, _ := io.ReadAll(peer)
+				fmt.Fprintf(peer, "heard %d bytes", len(data))
+			}()
+		}
+	}()
+	return listener
+}
+
+func ask(t *testing.T, network, address string, size int) string {
+	t.Helper()
+	peer, err := net.Dial(network, address)
+	must(t, err)
+	defer peer.Close()
+	must(t, peer.SetDeadline(time.Now().Add(testTimeout)))
+	_, err = peer.Write(make([]byte, size))
+	must(t, err)
+	must(t, peer.(interface{ CloseWrite() error }).CloseWrite())
+	answer, err := io.ReadAll(peer)
+	must(t, err)
+	return string(answer)
+}
+
+// startForwarding runs ssh with the forwarding and a command that says when everything stands.
+func startForwarding(t *testing.T, s *server, arguments ...string) {
+	t.Helper()
+	cmd := s.ssh(t, append(append([]string{"-o", "ExitOnForwardFailure=yes"}, arguments...), "root@127.0.0.1", "echo up; cat")...)
+	stdin, err := cmd.StdinPipe()
+	must(t, err)
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("ssh said %q, %v", line, err)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestLocalForwardingKeepsHalfClosedConnectionsOpen(t *testing.T) {
+	s := startServer(t)
+	echo := startEcho(t, "tcp", "127.0.0.1:0")
+	port := freePort(t)
+	startForwarding(t, s, "-L", fmt.Sprintf("127.0.0.1:%d:%s", port, echo.Addr()))
+	expect(t, "answer", ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), 3<<20), "heard 3145728 bytes")
+}
+
+func TestLocalForwardingReachesUnixSockets(t *testing.T) {
+	s := startServer(t)
+	socket, local := filepath.Join(s.dir, "service"), filepath.Join(s.dir, "local")
+	startEcho(t, "unix", socket)
+	startForwarding(t, s, "-L", local+":"+socket)
+	expect(t, "answer", ask(t, "unix", local, 10), "heard 10 bytes")
+}
+
+func TestRemoteForwardingListensOnTheLoopbackOnly(t *testing.T) {
+	s := startServer(t)
+	echo := startEcho(t, "tcp", "127.0.0.1:0")
+	port := freePort(t)
+	startForwarding(t, s, "-R", fmt.Sprintf("0.0.0.0:%d:%s", port, echo.Addr()))
+	expect(t, "answer", ask(t, "tcp", fmt.Sprintf("127.0.0.1:%d", port), 5), "heard 5 bytes")
+	listening, err := exec.Command("ss", "-Hltn", fmt.Sprintf("sport = :%d", port)).Output()
+	must(t, err)
+	for line := range strings.Lines(string(listening)) {
+		if fields := strings.Fields(line); !strings.HasPrefix(fields[3], "127.0.0.1:") && !strings.HasPrefix(fields[3], "[::1]:") {
+			t.Fatalf("it listens on %s", fields[3])
+		}
+	}
+}
+
+func TestRemoteForwardingEndsWithItsConnectionOrItsCancellation(t *testing.T) {
+	s := startServer(t)
+	client := s.dial(t)
+	listener, err := client.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := listener.Addr().String()
+	must(t, listener.Close())
+	if peer, err := net.Dial("tcp", address); err == nil {
+		peer.Close()
+		t.Fatal("the cancelled port still listens")
+	}
+}
+
+func TestAgentForwardingLeadsToTheClientsAgent(t *testing.T) {
+	s := startServer(t)
+	socket := filepath.Join(s.dir, "agent")
+	agent := exec.Command("ssh-agent", "-D", "-a", socket)
+	stdout, err := agent.StdoutPipe()
+	must(t, err)
+	must(t, agent.Start())
+	t.Cleanup(func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait()
+	})
+	_, err = bufio.NewReader(stdout).ReadString('\n') // it listens
+	must(t, err)
+	add := exec.Command("ssh-add", "-q", s.keyPath)
+	add.Env = []string{"SSH_AUTH_SOCK=" + socket}
+	must(t, add.Run())
+	for _, user := range []string{"root", plainUser} {
+		cmd := s.ssh(t, "-A", user+"@127.0.0.1", "ssh-add -L; echo $SSH_AUTH_SOCK")
+		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+		output, err := cmd.CombinedOutput()
+		must(t, err)
+		expectContains(t, string(output), strings.Fields(read(t, s.keyPath+".pub"))[1])
+		last := strings.Fields(string(output))
+		path := last[len(last)-1]
+		if _, err := os.Stat(filepath.Dir(path)); err == nil {
+			// The session's end and the client's are not one moment: ask the server itself once more.
+			s.do(t, "while [ -e "+filepath.Dir(path)+" ]; do :; done")
+		}
+	}
+}
+
+func TestKeepaliveGetsAReply(t *testing.T) {
+	s := startServer(t)
+	client := s.dial(t)
+	_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+	must(t, err)
+}
+
+func TestChannelsOfAConnectionAreBounded(t *testing.T) {
+	s := startServer(t)
+	client := s.dial(t)
+	open := 0
+	for range 600 {
+		_, requests, err := client.OpenChannel("session", nil)
+		if err != nil {
+			refusal, ok := err.(*ssh.OpenChannelError)
+			if !ok || refusal.Reason != ssh.ResourceShortage {
+				t.Fatal(err)
+			}
+			expect(t, "open", open, 512)
+			_, _, err = client.SendRequest("keepalive@openssh.com", true, nil)
+			must(t, err) // the refusal did not cost the connection
+			return
+		}
+		go ssh.DiscardRequests(requests)
+		open++
+	}
+	t.Fatal("no bound")
+}
