@@ -8,6 +8,7 @@ daemon, so that a restart of the daemon cuts nobody off.
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
 import pwd
 import shutil
@@ -35,12 +36,12 @@ class Grant:
     address: str
     port: int
 
-    def line(self, join: Path) -> str:
+    def line(self, relay: Path) -> str:
         """Its line of authorized_keys. Paths are ours and hold no quotes; the key is checked again."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return (
             f'restrict,port-forwarding,permitopen="{host}:{self.port}",'
-            f'command="{join} {self.meter_socket}" {key_line(self.key)}'
+            f'command="{relay} join {self.meter_socket}" {key_line(self.key)}'
         )
 
 
@@ -97,8 +98,7 @@ class Gateway:
 
     def allow(self, grants: Iterable[Grant]) -> None:
         """Write the key list anew: sshd reads it at each login."""
-        join = self._folder / "shale-join"
-        text = "".join(grant.line(join) + "\n" for grant in grants)
+        text = "".join(grant.line(self._relay) + "\n" for grant in grants)
         write_private(self._folder / "authorized_keys", text.encode(), 0o644)
 
     def cut(self, pid: int) -> None:
@@ -125,6 +125,10 @@ class Gateway:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def _relay(self) -> Path:
+        return self._folder / "shale-kernel"
+
+    @property
     def _pid_file(self) -> Path:
         return self._folder / "sshd.pid"
 
@@ -142,14 +146,12 @@ class Gateway:
         write_private(key, self._host_key)
         os.chown(key, self._account.pw_uid, self._account.pw_gid)
         # sshd's login user can't reach a checkout below a closed home: the relay is copied beside its configuration.
-        join = self._folder / "shale-join"
-        source = binary("shale-join")
-        if (
-            not join.exists()
-            or join.stat().st_size != source.stat().st_size
-            or join.read_bytes() != source.read_bytes()
-        ):
-            write_private(join, source.read_bytes(), 0o755)
+        source, relay = binary("shale-kernel"), self._relay
+        if not relay.exists() or not filecmp.cmp(source, relay):
+            scratch = relay.with_name("shale-kernel.new")
+            shutil.copy2(source, scratch)
+            scratch.chmod(0o755)
+            scratch.replace(relay)
         if not (self._folder / "authorized_keys").exists():
             self.allow(())
         write_private(self._folder / "sshd_config", self._config().encode(), 0o644)
