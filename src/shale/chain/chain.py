@@ -104,12 +104,10 @@ class Chain(Protocol):
 
     async def withdraw(self, amount: AttoFil) -> Receipt: ...
 
-    async def register(
-        self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address
-    ) -> Receipt:
+    async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
         """Write the provider's record, new or changed.
 
-        `host_key` is the keccak of the gateway's key line, `offer` the signed offer's struct hash, both 0x-hex.
+        `host_key` is the keccak of the gateway's key line, `offer` the offer's struct hash, both 0x-hex.
         `miner` 0 leaves the binding to a miner as it is.
         """
         ...

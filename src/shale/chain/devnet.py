@@ -170,16 +170,12 @@ async def fund(rpc_url: str, address: Address, amount: AttoFil) -> AttoFil:
         chain_id = await rpc.number("eth_chainId")
         version = await rpc.call("web3_clientVersion")
         if chain_id != CHAIN_ID or not str(version).startswith("anvil/"):
-            raise Refused(
-                f"money can't be made on chain {chain_id} at {rpc.place}", "use its faucet, or send it some"
-            )
+            raise Refused(f"money can't be made on chain {chain_id} at {rpc.place}", "use its faucet, or send it some")
         balance = AttoFil(await rpc.number("eth_getBalance", address, "latest")) + amount
         await rpc.call("anvil_setBalance", address, hex(balance.value))
         return AttoFil(await rpc.number("eth_getBalance", address, "latest"))
     except NodeError as error:
-        raise Refused(
-            f"the node would not fund {address} ({error.message})", "use a devnet of shale"
-        ) from None
+        raise Refused(f"the node would not fund {address} ({error.message})", "use a devnet of shale") from None
     finally:
         await rpc.close()
 

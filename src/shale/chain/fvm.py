@@ -66,9 +66,7 @@ class FvmChain:
     async def withdraw(self, amount: AttoFil) -> Receipt:
         return await self._send(self._ledger, "withdraw", [amount.value])
 
-    async def register(
-        self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address
-    ) -> Receipt:
+    async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
         shown = [endpoint, host_key, offer, payout]
         found = await self.provider(self._self())
         if found is None or not found.active:

@@ -73,9 +73,7 @@ def _only_one(known: list[str]) -> str:
     if not known:
         raise ConfigError("no network is set up", _HINT)
     if len(known) > 1:
-        raise ConfigError(
-            f"there are several networks ({', '.join(known)})", "choose one with --network NAME"
-        )
+        raise ConfigError(f"there are several networks ({', '.join(known)})", "choose one with --network NAME")
     return known[0]
 
 
@@ -93,9 +91,7 @@ def network_from_json(raw: object, name: str, rpc_url: str | None = None) -> Net
             block=whole(raw.get("block", 0), 2**53 - 1),
         )
     except KeyError as error:
-        raise InputRefused(
-            f"the network lacks {error}", "take the file that shale chain deploy wrote"
-        ) from None
+        raise InputRefused(f"the network lacks {error}", "take the file that shale chain deploy wrote") from None
     return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment)
 
 
@@ -107,9 +103,7 @@ def read_json(path: Path) -> object:
     except OSError as error:
         raise InputRefused(f"{path} can't be read ({error.strerror})", "check its path and mode") from None
     if len(data) > MAX_FILE:
-        raise InputRefused(
-            f"{path} is too large for a network", "give the file that shale chain deploy wrote"
-        )
+        raise InputRefused(f"{path} is too large for a network", "give the file that shale chain deploy wrote")
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

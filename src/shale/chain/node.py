@@ -167,9 +167,7 @@ class Node:
         have = int(await self._web3.eth.get_balance(cast(Any, self.sender)))
         if have < needed or have == 0:
             more = "its gas" if needed == 0 else f"{format_fil(AttoFil(needed))} and gas"
-            raise ConfigError(
-                f"the wallet {self.sender} has {format_fil(AttoFil(have))}, needs {more}", "fund it"
-            )
+            raise ConfigError(f"the wallet {self.sender} has {format_fil(AttoFil(have))}, needs {more}", "fund it")
 
     async def _priced(self, draft: TxParams) -> TxParams:
         """The draft with gas (and a quarter more, since state moves until it lands) and EIP-1559 fees."""
@@ -245,6 +243,4 @@ def no_contract(place: str) -> ConfigError:
 
 def _nonce_is_taken(text: str) -> bool:
     lowered = text.lower()
-    return any(
-        sign in lowered for sign in ("nonce too low", "underpriced", "already known", "already imported")
-    )
+    return any(sign in lowered for sign in ("nonce too low", "underpriced", "already known", "already imported"))

@@ -78,9 +78,7 @@ def refusal(data: object) -> Refused:
         state = _STATES[arguments[1]] if name == "WrongState" and arguments[1] < len(_STATES) else ""
         return Refused(message.format(*arguments, state=state), hint)
     shown = name or ("0x" + raw[:36].hex() if raw else "no reason given")
-    return Refused(
-        f"the contract refused ({shown})", "check that client, provider and contracts are of one version"
-    )
+    return Refused(f"the contract refused ({shown})", "check that client, provider and contracts are of one version")
 
 
 @cache

@@ -74,9 +74,7 @@ class Rpc:
         try:
             return int(raw, 16)
         except (TypeError, ValueError):
-            raise Unavailable(
-                f"what answers at {self.place} is not a chain's node", "check the RPC URL"
-            ) from None
+            raise Unavailable(f"what answers at {self.place} is not a chain's node", "check the RPC URL") from None
 
     async def close(self) -> None:
         await self._client.aclose()
