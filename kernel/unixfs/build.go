@@ -15,9 +15,12 @@ import (
 
 // Bounds on what a DAG may unfold to: a few bytes of CAR that link to themselves many times over may name any number
 // of files and bytes.
+var (
+	maxEntries uint64 = 2 << 20
+	maxExtents        = 8 << 20
+)
+
 const (
-	maxEntries  = 2 << 20
-	maxExtents  = 8 << 20
 	maxInline   = 64 << 20
 	maxFileSize = 1 << 50
 	// nodeBudget bounds the bytes of dag-pb nodes that are read, each at nodeCost at least.
