@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NewType
 
 from shale.errors import InputRefused
@@ -49,9 +49,7 @@ class AttoFil:
         if type(self.value) is not int:
             raise TypeError(f"an amount is an int of attoFIL, not {type(self.value).__name__}")
         if not 0 <= self.value <= MAX_AMOUNT:
-            raise InputRefused(
-                f"amount {self.value} attoFIL is out of range", "amounts are 0 to 2^96 - 1 attoFIL"
-            )
+            raise InputRefused(f"amount {self.value} attoFIL is out of range", "amounts are 0 to 2^96 - 1 attoFIL")
 
     def __add__(self, other: AttoFil) -> AttoFil:
         return AttoFil(self.value + other.value)
@@ -108,14 +106,12 @@ class Price:
 
 
 def _scale(digits: str, exponent: int, text: str) -> int:
-    try:
-        scaled = Decimal(digits).scaleb(exponent)
-    except InvalidOperation:
-        raise InputRefused(f"{text!r} is not an amount", "write it as 0.01 FIL") from None
-    whole = int(scaled)
-    if whole != scaled:
-        raise InputRefused(f"{text!r} has a fraction of an attoFIL", "use at most 18 decimals of a FIL")
-    return whole
+    # In integers throughout: a Decimal rounds at 28 digits, and amounts have 29.
+    whole, _, fraction = digits.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > exponent or len(whole) > 40:
+        raise InputRefused(f"{text!r} has a fraction of an attoFIL or is too large", "use at most 18 decimals of a FIL")
+    return int(whole) * 10**exponent + int(fraction.ljust(exponent, "0") or "0")
 
 
 def format_fil(amount: AttoFil) -> str:

@@ -11,7 +11,7 @@ from shale.units import AttoFil, Price
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What was agreed: `grace` seconds are served unpaid before the freeze, `patience` seconds frozen before the end."""
+    """What was agreed: `grace` seconds are served unpaid before a freeze, `patience` ones frozen before the end."""
 
     price: Price
     tick_seconds: int
@@ -102,9 +102,7 @@ class Meter:
             if self.frozen_for >= self.terms.patience:
                 return Action.END, EndReason.UNPAID
             return Action.NOTHING, EndReason.NONE
-        if self.asked < self.wanted_tick and self.paid_seconds < self.seconds_at(self.wanted_tick):
-            return Action.ASK, EndReason.NONE
-        if self.served >= self.paid_seconds + self.terms.grace and not (self.served == 0 and self.terms.grace):
+        if self.served >= self.paid_seconds + self.terms.grace:
             return Action.FREEZE, EndReason.NONE
         return Action.NOTHING, EndReason.NONE
 

@@ -1,0 +1,78 @@
+"""What goes into a batch, and what it comes to."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shale.market.order import PayKey
+from shale.payments.batch import Claimable, Leaf, plan_batch
+from shale.payments.voucher import Voucher
+from shale.units import ZERO, AttoFil, LeaseId
+
+KEY = PayKey("0x" + "00" * 32, "0x" + "01" * 32)
+
+
+def lease_id(number: int) -> LeaseId:
+    return LeaseId(f"0x{number:062x}")
+
+
+def claimable(
+    number: int, *, queued: int | None = None, paid: int = 0, ended: bool = False, leaf_paid: int | None = None
+) -> Claimable:
+    lease = lease_id(number)
+    leaf = None if leaf_paid is None else Leaf(number, lease, KEY, AttoFil(1000), AttoFil(leaf_paid), leaf_paid)
+    voucher = Voucher(lease, AttoFil(paid), paid, "0x00") if paid else None
+    return Claimable(lease, KEY, AttoFil(1000), ended, voucher, queued, leaf)
+
+
+def test_an_ended_lease_is_inserted_claimed_and_closed_in_one() -> None:
+    [operation] = plan_batch([claimable(1, queued=0, paid=30, ended=True)], [], 8)
+    assert (operation.insert, operation.close, operation.earned, operation.refund) == (
+        True,
+        True,
+        AttoFil(30),
+        AttoFil(970),
+    )
+    assert operation.after() is None
+
+
+def test_deposits_are_inserted_in_the_order_of_the_queue() -> None:
+    items = [claimable(1, queued=5), claimable(2, queued=3), claimable(3, queued=4)]
+    assert [op.leaf.lease for op in plan_batch(items, [], 8)] == [lease_id(2), lease_id(3), lease_id(1)]
+
+
+def test_a_running_lease_whose_voucher_has_not_grown_is_left_alone() -> None:
+    assert plan_batch([claimable(1, paid=30, leaf_paid=30)], [], 8) == []
+
+
+def test_a_running_lease_is_claimed_without_closing() -> None:
+    [operation] = plan_batch([claimable(1, paid=50, leaf_paid=30)], [], 8)
+    assert (operation.insert, operation.close, operation.earned, operation.refund) == (
+        False,
+        False,
+        AttoFil(20),
+        ZERO,
+    )
+
+
+def test_an_ended_lease_without_a_new_voucher_is_closed() -> None:
+    [operation] = plan_batch([claimable(1, paid=30, leaf_paid=30, ended=True)], [], 8)
+    assert (operation.voucher, operation.close, operation.refund) == (None, True, AttoFil(970))
+
+
+def test_new_leaves_take_free_indices() -> None:
+    taken = Leaf(0, lease_id(9), KEY, AttoFil(1))
+    [operation] = plan_batch([claimable(1, queued=0)], [taken], 8)
+    assert operation.leaf.index == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.booleans()), max_size=20))
+def test_a_batch_pays_out_no_more_than_was_locked(leases: list[tuple[int, bool]]) -> None:
+    items = [claimable(n, queued=n, paid=paid, ended=ended) for n, (paid, ended) in enumerate(leases)]
+    operations = plan_batch(items, [], 8)
+    assert len(operations) == min(8, len(leases))
+    for operation in operations:
+        assert operation.earned + operation.refund <= operation.leaf.deposit
+        if operation.close:
+            assert operation.earned + operation.refund == operation.leaf.deposit
