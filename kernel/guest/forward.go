@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
 const dialTimeout = 15 * time.Second
@@ -88,18 +90,21 @@ func (c *connection) listenTCP(payload []byte) (port uint32, ok bool) {
 	bound := asked.Port
 	for _, address := range loopbacks {
 		listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(int(bound))))
+		if errors.Is(err, unix.EADDRINUSE) && !ok {
+			return 0, false // not half a success on the other loopback
+		}
 		if err != nil {
 			continue // a container without IPv6 has one loopback
 		}
-		bound = uint32(listener.Addr().(*net.TCPAddr).Port)
-		if !c.listeners.add(tcpKey(asked.Address, bound), listener, c.server.limits.Listeners) {
+		taken := uint32(listener.Addr().(*net.TCPAddr).Port)
+		if !c.listeners.add(tcpKey(asked.Address, taken), listener, c.server.limits.Listeners) {
 			listener.Close()
 			break
 		}
-		ok = true
+		bound, ok = taken, true
 		go serveListener(listener, func(peer stream) {
 			origin := peer.RemoteAddr().(*net.TCPAddr)
-			c.open("forwarded-tcpip", ssh.Marshal(tcpChannel{asked.Address, bound, origin.IP.String(), uint32(origin.Port)}), peer)
+			c.open("forwarded-tcpip", ssh.Marshal(tcpChannel{asked.Address, taken, origin.IP.String(), uint32(origin.Port)}), peer)
 		})
 	}
 	if asked.Port == 0 {

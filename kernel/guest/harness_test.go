@@ -58,6 +58,7 @@ type option func(*serverOptions)
 type serverOptions struct {
 	asInit bool
 	empty  bool
+	plain  bool
 	files  map[string]string
 	env    []string
 }
@@ -67,6 +68,9 @@ func asInit(o *serverOptions) { o.asInit = true }
 
 // inEmptyImage runs the program in a file tree that holds nothing else: no shell, no libc, no users.
 func inEmptyImage(o *serverOptions) { o.empty = true }
+
+// asPlainUser runs the program without root's rights, as an image with a USER does.
+func asPlainUser(o *serverOptions) { o.plain = true }
 
 // The test user beside root, who has no rights but its own.
 const (
@@ -168,8 +172,14 @@ func (o *serverOptions) namespaces(t *testing.T, s *server) []string {
 		return append(command, "sh", "-c", `cd "$1" && mount --rbind /dev image/dev && mount -t proc proc image/proc &&
 			mount --bind -o ro shale image/.shale && shift && exec chroot image "$@"`, "sh", s.dir)
 	}
+	as := ""
+	if o.plain {
+		as = fmt.Sprintf("setpriv --reuid=%d --regid=%d --clear-groups", plainUID, plainUID)
+		must(t, exec.Command("chown", "-R", fmt.Sprint(plainUID), filepath.Join(s.dir, "shale")).Run())
+		must(t, os.Chmod(filepath.Dir(programPath), 0o755))
+	}
 	return append(command, "sh", "-c",
-		`mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"`, "sh", s.dir)
+		`mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec `+as+` "$@"`, "sh", s.dir)
 }
 
 // options are what ssh, scp and sftp get: this server's pinned key, and nothing of the machine's own settings.

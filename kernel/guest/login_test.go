@@ -38,6 +38,19 @@ func TestPlainUserRunsWithItsOwnIdentityAndGroups(t *testing.T) {
 	expect(t, "terminal's owner", string(output), fmt.Sprintf("%d\r\nx\r\n", plainUID))
 }
 
+func TestServerWithoutRootServesItsOwnUserOnly(t *testing.T) {
+	s := startServer(t, asPlainUser)
+	stdout, _, status := s.doAs(t, plainUser, "id -u; pwd")
+	expect(t, "status", status, 0)
+	expect(t, "identity", stdout, fmt.Sprintf("%d\n%s\n", plainUID, filepath.Join(s.dir, "guest")))
+	_, stderr, status := s.do(t, "id -u")
+	expect(t, "root's status", status, 255)
+	expectContains(t, stderr, "Permission denied")
+	output, err := s.ssh(t, "-tt", plainUser+"@127.0.0.1", "tty").Output()
+	must(t, err)
+	expectContains(t, string(output), "/dev/pts/")
+}
+
 func TestServerAnnouncesItself(t *testing.T) {
 	s := startServer(t)
 	expect(t, "version", string(s.dial(t).ServerVersion()), "SSH-2.0-Shale")

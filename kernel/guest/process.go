@@ -54,12 +54,7 @@ func startProcess(what program, stdin, stdout, stderr *os.File, controlling bool
 // wait returns how the process ended. Until it has, signalGroup may use the process id.
 func (p *process) wait() syscall.WaitStatus {
 	// Looked at without being reaped first: once reaped, the id may belong to somebody else.
-	for {
-		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+	awaitEnd(p.cmd.Process.Pid)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.exited = true
@@ -91,3 +86,27 @@ func (p *process) terminate() {
 
 // hangup tells the process group that its user is gone, and wakes what was stopped so that it hears of it.
 func (p *process) hangup() { p.signalGroup(unix.SIGHUP, unix.SIGCONT) }
+
+// awaitEnd returns when the process has ended, and leaves it to be reaped. It waits in the poller where the kernel can:
+// a thread for each session would count against the container's limit of processes.
+func awaitEnd(pid int) {
+	if fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK); err == nil {
+		file := os.NewFile(uintptr(fd), "pidfd")
+		defer file.Close()
+		if raw, err := file.SyscallConn(); err == nil &&
+			raw.Read(func(uintptr) bool { return hasEnded(pid, unix.WNOHANG) }) == nil {
+			return
+		}
+	}
+	hasEnded(pid, 0)
+}
+
+func hasEnded(pid, option int) bool {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|option, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err != nil || info.Signo != 0
+		}
+	}
+}
