@@ -95,9 +95,7 @@ class Rental:
 def checked_name(text: str) -> str:
     """A lease's name: it becomes a host alias, a folder and part of a command line. Raises InputRefused."""
     if not re.fullmatch(rf"[a-z0-9](?:[a-z0-9-]{{0,{MAX_NAME - 2}}}[a-z0-9])?", text):
-        raise InputRefused(
-            f"{text!r} can't be a lease's name", f"use a-z, 0-9 and '-', at most {MAX_NAME} characters"
-        )
+        raise InputRefused(f"{text!r} can't be a lease's name", f"use a-z, 0-9 and '-', at most {MAX_NAME} characters")
     if text.startswith("gateway-"):
         raise InputRefused(f"{text!r} can't be a lease's name", "names that begin with gateway- are taken")
     return text

@@ -111,7 +111,7 @@ class Store:
         return self._move(lease, LeaseState.RUNNING, shell_json=json.dumps(asdict(shell)))
 
     def set_state(self, lease: LeaseId, state: LeaseState) -> Rental:
-        """Move it on; to the state that it has already is no move. Raises Closed when there is no such way."""
+        """Move it on; to the state that it has is no move. Raises Closed when there is no such way."""
         return self._move(lease, state)
 
     def _move(self, lease: LeaseId, state: LeaseState, **values: Any) -> Rental:
@@ -129,9 +129,7 @@ class Store:
         with self._begin() as connection:
             now = _get(connection, lease)
             if amount < now.paid or seconds < now.seconds:
-                raise Refused(
-                    f"{now.paid} for {now.seconds} s was signed before", "never sign a lower voucher"
-                )
+                raise Refused(f"{now.paid} for {now.seconds} s was signed before", "never sign a lower voucher")
             if amount > now.collateral:
                 raise Refused(f"{amount} exceeds the collateral of {now.collateral}", "end the lease")
             first = now.first_paid_at or at
@@ -142,9 +140,7 @@ class Store:
         with self._begin() as connection:
             ended = _as_lease(_get(connection, lease)).end(reason, at)
             why = int(ended.end_reason)
-            rental = _update(
-                connection, lease, state=ended.state.value, end_reason=why, ended_at=ended.ended_at
-            )
+            rental = _update(connection, lease, state=ended.state.value, end_reason=why, ended_at=ended.ended_at)
         self._remove_folder(rental)
         return rental
 
@@ -233,6 +229,4 @@ def _update(connection: Connection, lease: LeaseId, **values: Any) -> Rental:
 
 
 def _as_lease(rental: Rental) -> Lease:
-    return Lease(
-        rental.order_hash, rental.state, rental.paid, rental.seconds, rental.end_reason, rental.ended_at
-    )
+    return Lease(rental.order_hash, rental.state, rental.paid, rental.seconds, rental.end_reason, rental.ended_at)

@@ -1,0 +1,154 @@
+"""Wallet commands: make or import a key, see its addresses and balances, move money to and from the ledger."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shale.client.cli.context import Context, json_option, password_option, run_async
+from shale.client.cli.output import emit
+from shale.errors import InputRefused
+from shale.units import Address, AttoFil
+
+if TYPE_CHECKING:
+    from shale.chain.chain import Receipt
+
+
+@click.group(no_args_is_help=True)
+def group() -> None:
+    """Your key and your money: the wallet pays gas and fills the ledger, the ledger holds collaterals."""
+
+
+def _say_address(owner: Address, as_json: bool, path: Path) -> None:
+    from shale.client.wallet import f410
+
+    if as_json:
+        emit({"address": owner, "f410": f410(owner), "file": str(path)})
+    else:
+        click.echo(f"{owner}\n{f410(owner)}")
+
+
+@group.command()
+@password_option
+@json_option
+def new(password_file: Path | None, as_json: bool) -> None:
+    """Make a new key, encrypted with a password."""
+    from shale.client import wallet
+
+    context = Context()
+    wallet.refuse_second(context.home)
+    password = context.password(password_file, "New password", confirm=True)
+    owner = wallet.create(context.home, password)
+    _say_address(owner, as_json, wallet.wallet_path(context.home))
+
+
+@group.command("import")
+@click.argument("keystore", required=False, type=click.Path(path_type=Path))
+@password_option
+@click.option("--keystore-password-file", type=click.Path(path_type=Path), help="The keystore's, if it is another one.")
+@json_option
+def import_(
+    keystore: Path | None, password_file: Path | None, keystore_password_file: Path | None, as_json: bool
+) -> None:
+    """Take over a key: from an encrypted KEYSTORE file, or else a private key in hex from a hidden prompt or stdin."""
+    from shale.client import wallet
+
+    context = Context()
+    wallet.refuse_second(context.home)
+    if keystore is not None:
+        raw = wallet.read_keystore(keystore)
+        account = wallet.decrypt(
+            raw, context.password(keystore_password_file or password_file, "Password of the keystore")
+        )
+    else:
+        if sys.stdin.isatty():
+            text = str(click.prompt("Private key (hex)", hide_input=True, err=True))
+        else:
+            text = sys.stdin.readline(200)
+        account = wallet.account_of_hex(text)
+    password = context.password(password_file, "New password", confirm=True)
+    _say_address(wallet.keep(context.home, account, password), as_json, wallet.wallet_path(context.home))
+
+
+@group.command()
+@json_option
+def address(as_json: bool) -> None:
+    """Show your address, as Ethereum and as Filecoin write it."""
+    from shale.client import wallet
+
+    home = Context().home
+    _say_address(wallet.address(home), as_json, wallet.wallet_path(home))
+
+
+@group.command()
+@json_option
+def balance(as_json: bool) -> None:
+    """Show what the wallet and the ledger hold."""
+    from shale.client import wallet
+    from shale.client.wiring import chain_of, network_of
+
+    context = Context()
+    owner = wallet.address(context.home)
+    network = network_of(context.home, context.network_name)
+
+    async def read() -> tuple[AttoFil, AttoFil]:
+        async with chain_of(network) as chain:
+            return await chain.wallet_balance(owner), await chain.ledger_balance(owner)
+
+    purse, ledger = run_async(read)
+    if as_json:
+        emit(
+            {
+                "address": owner,
+                "network": network.name,
+                "wallet_attofil": str(purse.value),
+                "ledger_attofil": str(ledger.value),
+            }
+        )
+    else:
+        click.echo(f"wallet  {purse}\nledger  {ledger}  (free for collaterals, or shale wallet withdraw)")
+
+
+@group.command()
+@click.argument("amount")
+@password_option
+@json_option
+def deposit(amount: str, password_file: Path | None, as_json: bool) -> None:
+    """Move AMOUNT (such as "0.5 FIL") from the wallet to the ledger."""
+    _move(AttoFil.parse(amount), password_file, as_json, "deposited")
+
+
+@group.command()
+@click.argument("amount")
+@password_option
+@json_option
+def withdraw(amount: str, password_file: Path | None, as_json: bool) -> None:
+    """Move AMOUNT (such as "0.5 FIL", or "all") from the ledger to the wallet."""
+    _move(None if amount == "all" else AttoFil.parse(amount), password_file, as_json, "withdrawn")
+
+
+def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, verb: str) -> None:
+    from shale.client import wallet
+    from shale.client.wiring import chain_of, network_of
+
+    context = Context()
+    network = network_of(context.home, context.network_name)
+    wallet.address(context.home)
+    account = wallet.open_wallet(context.home, context.password(password_file))
+
+    async def send() -> tuple[AttoFil, Receipt]:
+        async with chain_of(network, account) as chain:
+            owner = Address(account.address)
+            moved = await chain.ledger_balance(owner) if amount is None else amount
+            if not moved:
+                raise InputRefused("there is nothing to move", "see shale wallet balance")
+            return moved, await (chain.deposit(moved) if verb == "deposited" else chain.withdraw(moved))
+
+    moved, receipt = run_async(send)
+    if as_json:
+        emit({verb + "_attofil": str(moved.value), "tx": receipt.tx, "block": receipt.block})
+    else:
+        click.echo(f"{verb} {moved}  (transaction {receipt.tx})")
