@@ -9,11 +9,14 @@ from shale.proofs.checks import ProverChecks
 from shale.proofs.kernel import KernelProver
 
 
-@pytest.mark.asyncio(loop_scope="class")
+# One process for all: loading the proving key takes longer than the tests.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prover() -> AsyncIterator[KernelProver]:
+    prover = KernelProver()
+    yield prover
+    await prover.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 class TestKernelProver(ProverChecks):
-    # One process for all: loading the proving key takes longer than the tests.
-    @pytest_asyncio.fixture(scope="class", loop_scope="class")
-    async def prover(self) -> AsyncIterator[KernelProver]:
-        prover = KernelProver()
-        yield prover
-        await prover.close()
+    pass

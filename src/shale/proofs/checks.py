@@ -1,7 +1,5 @@
 """The suite that every Prover must pass: subclass `ProverChecks` and give it a `prover` fixture."""
 
-# ruff: noqa: S101
-
 from __future__ import annotations
 
 from collections.abc import Awaitable

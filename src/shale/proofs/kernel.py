@@ -12,7 +12,7 @@ from shale.market.order import PayKey
 from shale.paths import binary, keys_dir
 from shale.payments.batch import Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
-from shale.payments.words import hex_word
+from shale.payments.words import FIELD, hex_word
 from shale.proofs.pipe import KernelPipe
 from shale.proofs.prover import Circuit, PaySecret
 from shale.units import Address, AttoFil, LeaseId
@@ -37,17 +37,17 @@ class KernelProver:
         return PaySecret(PayKey(_word(result, "x"), _word(result, "y")), secret)
 
     async def check_key(self, key: PayKey) -> bool:
+        if not (_is_word(key.x) and _is_word(key.y)):
+            return False
         return _truth(await self._call("voucher.check_key", x=key.x, y=key.y), "valid")
 
-    async def sign(
-        self, secret: PaySecret, domain: str, lease: LeaseId, amount: AttoFil, seconds: int
-    ) -> Voucher:
+    async def sign(self, secret: PaySecret, domain: str, lease: LeaseId, amount: AttoFil, seconds: int) -> Voucher:
         values = {"lease_id": lease, "amount": str(amount.value), "seconds": seconds}
         result = await self._call("voucher.sign", secret=secret.secret, domain=domain, **values)
         return Voucher(lease, amount, seconds, _text(result, "signature", _SIGNATURE))
 
     async def verify(self, key: PayKey, domain: str, voucher: Voucher) -> bool:
-        if not _SIGNATURE.fullmatch(voucher.signature):
+        if not (_is_word(key.x) and _is_word(key.y) and _SIGNATURE.fullmatch(voucher.signature)):
             return False
         result = await self._call(
             "voucher.verify",
@@ -139,6 +139,11 @@ _HEX = re.compile(r"0x(?:[0-9a-f]{2}){1,128}")
 _WORD = re.compile(r"0x[0-9a-f]{1,64}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{128}")
+
+
+def _is_word(text: str) -> bool:
+    """What the kernel takes as a word: a field element, which other people's keys need not be."""
+    return _WORD.fullmatch(text) is not None and int(text, 16) < FIELD
 
 
 def _mismatch(name: str) -> Unavailable:

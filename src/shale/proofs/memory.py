@@ -28,16 +28,12 @@ class MemoryProver:
 
     async def keygen(self) -> PaySecret:
         secret = Ed25519PrivateKey.generate()
-        return PaySecret(
-            _pay_key(secret.public_key().public_bytes_raw()), "0x" + secret.private_bytes_raw().hex()
-        )
+        return PaySecret(_pay_key(secret.public_key().public_bytes_raw()), "0x" + secret.private_bytes_raw().hex())
 
     async def check_key(self, key: PayKey) -> bool:
         return _point(key) is not None
 
-    async def sign(
-        self, secret: PaySecret, domain: str, lease: LeaseId, amount: AttoFil, seconds: int
-    ) -> Voucher:
+    async def sign(self, secret: PaySecret, domain: str, lease: LeaseId, amount: AttoFil, seconds: int) -> Voucher:
         key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret.secret[2:]))
         signature = key.sign(_message(domain, lease, amount, seconds))
         return Voucher(lease, amount, seconds, "0x" + signature.hex())
@@ -56,9 +52,7 @@ class MemoryProver:
 
     async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof:
         if not 1 <= len(operations) <= BATCH_SIZE:
-            raise Refused(
-                f"a batch of {len(operations)} operations can't be proven", f"give 1 to {BATCH_SIZE}"
-            )
+            raise Refused(f"a batch of {len(operations)} operations can't be proven", f"give 1 to {BATCH_SIZE}")
         tree = _tree(leaves)
         old_root = _root(tree)
         for position, operation in enumerate(operations):

@@ -105,7 +105,7 @@ class _Life:
         try:
             if not self.alive:
                 raise self._death()
-            assert self._process.stdin is not None  # noqa: S101 - it was made with a pipe
+            assert self._process.stdin is not None
             with suppress(ConnectionError):  # _listen sees the death and fails the answer
                 self._process.stdin.write(line)
                 await self._process.stdin.drain()
@@ -129,7 +129,7 @@ class _Life:
             self._process.kill()
 
     async def _listen(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was made with a pipe
+        assert self._process.stdout is not None
         try:
             while line := await self._process.stdout.readline():
                 self._deliver(json.loads(line))
@@ -150,7 +150,7 @@ class _Life:
 
     async def _overhear(self) -> None:
         """Keep the end of its standard error, so that its death can be told."""
-        assert self._process.stderr is not None  # noqa: S101 - it was made with a pipe
+        assert self._process.stderr is not None
         while chunk := await self._process.stderr.read(_STDERR_KEPT):
             self._last_words = (self._last_words + chunk)[-_STDERR_KEPT:]
 
