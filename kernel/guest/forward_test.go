@@ -180,3 +180,48 @@ func TestChannelsOfAConnectionAreBounded(t *testing.T) {
 	}
 	t.Fatal("no bound")
 }
+
+func TestMalformedRequestsAreRefusedAndTheConnectionLivesOn(t *testing.T) {
+	s := startServer(t)
+	client := s.dial(t)
+	session, requests, err := client.OpenChannel("session", nil)
+	must(t, err)
+	go ssh.DiscardRequests(requests)
+	oversized := ssh.Marshal(struct{ Name, Value string }{"LC_ALL", strings.Repeat("x", 100<<10)})
+	loader := ssh.Marshal(struct{ Name, Value string }{"LD_PRELOAD", "/tmp/x.so"})
+	for _, request := range []struct {
+		kind    string
+		payload []byte
+	}{
+		{"pty-req", nil}, {"pty-req", []byte("\xff\xff\xff\xff")}, {"window-change", make([]byte, 16)}, {"signal", []byte{0}},
+		{"env", oversized}, {"env", loader}, {"env", []byte("\x00\x00\x00\x09x")}, {"subsystem", []byte("\x00\x00\x00\x03foo")},
+		{"x11-req", nil}, {"", nil},
+	} {
+		ok, err := session.SendRequest(request.kind, true, request.payload)
+		must(t, err)
+		expect(t, request.kind, ok, false)
+	}
+	for _, kind := range []string{
+		"tcpip-forward", "cancel-tcpip-forward", "streamlocal-forward@openssh.com", "cancel-streamlocal-forward@openssh.com",
+	} {
+		for _, payload := range [][]byte{nil, []byte("\x00\x00\x00\x00\xff\xff\xff\xff"), []byte("\xff\xff\xff\xff")} {
+			ok, _, err := client.SendRequest(kind, true, payload)
+			must(t, err)
+			expect(t, kind, ok, false)
+		}
+	}
+	for _, kind := range []string{"direct-tcpip", "direct-streamlocal@openssh.com", "x11", "auth-agent@openssh.com", ""} {
+		if _, _, err := client.OpenChannel(kind, []byte{1}); err == nil {
+			t.Errorf("%s was opened", kind)
+		}
+	}
+	ok, err := session.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{"echo alive"}))
+	must(t, err)
+	expect(t, "exec", ok, true)
+	ok, err = session.SendRequest("shell", true, nil)
+	must(t, err)
+	expect(t, "a second program", ok, false)
+	output, err := io.ReadAll(session)
+	must(t, err)
+	expect(t, "output", string(output), "alive\n")
+}
