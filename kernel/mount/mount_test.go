@@ -63,7 +63,7 @@ func pack(t *testing.T) packed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := car.Finish(done.Root); err != nil {
+	if _, err := car.Finish(context.Background(), done.Root); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -46,16 +46,17 @@ func (w *CARWriter) Put(ctx context.Context, id cid.Cid, data []byte) error {
 	return w.blocks.Put(ctx, id.KeyString(), data)
 }
 
-// Finish names the root, a sha2-256 CIDv1, commits to the piece and makes the file durable at its path.
-func (w *CARWriter) Finish(root cid.Cid) (Commitment, error) {
-	commitment, err := w.finish(root)
+// Finish names the root, a sha2-256 CIDv1, commits to the piece and makes the file durable at its path. Cancelled, it
+// leaves nothing.
+func (w *CARWriter) Finish(ctx context.Context, root cid.Cid) (Commitment, error) {
+	commitment, err := w.finish(ctx, root)
 	if err != nil {
 		return Commitment{}, errors.Join(err, w.Discard())
 	}
 	return commitment, nil
 }
 
-func (w *CARWriter) finish(root cid.Cid) (c Commitment, err error) {
+func (w *CARWriter) finish(ctx context.Context, root cid.Cid) (c Commitment, err error) {
 	if err = w.blocks.Finalize(); err != nil {
 		return
 	}
@@ -68,7 +69,7 @@ func (w *CARWriter) finish(root cid.Cid) (c Commitment, err error) {
 	if _, err = w.file.Seek(0, io.SeekStart); err != nil {
 		return
 	}
-	if c, err = Commit(w.file); err != nil {
+	if c, err = Commit(cancellable{ctx, w.file}); err != nil {
 		return
 	}
 	if err = w.file.Chmod(0o644); err != nil {
@@ -91,6 +92,19 @@ func (w *CARWriter) Discard() error {
 		return err
 	}
 	return nil
+}
+
+// A cancellable reader ends with its context.
+type cancellable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }
 
 func syncDir(path string) error {

@@ -69,7 +69,7 @@ func pack(t *testing.T, dir string) (string, unixfs.Packed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := car.Finish(packed.Root); err != nil {
+	if _, err := car.Finish(context.Background(), packed.Root); err != nil {
 		t.Fatal(err)
 	}
 	return path, packed

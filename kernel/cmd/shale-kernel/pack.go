@@ -35,6 +35,9 @@ func runPack(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	packed, c, err := pack(ctx, dir, out)
+	if ctx.Err() != nil && err != nil {
+		return errors.New("interrupted: nothing was written")
+	}
 	if err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func pack(ctx context.Context, dir, out string) (unixfs.Packed, piece.Commitment
 	if err != nil {
 		return unixfs.Packed{}, piece.Commitment{}, errors.Join(err, car.Discard())
 	}
-	c, err := car.Finish(packed.Root)
+	c, err := car.Finish(ctx, packed.Root)
 	return packed, c, err
 }
 
