@@ -1,0 +1,1 @@
+"""Built-in probes, each a plugin module of its own."""
