@@ -153,6 +153,9 @@ func readOptional(path string) ([]byte, error) {
 // never opens or a device that never ends: neither may hold up a login.
 func readRegular(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: it must belong to the user that the container runs as (under userns-remap, its mapped root)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
