@@ -111,7 +111,7 @@ def _scale(digits: str, exponent: int, text: str) -> int:
     fraction = fraction.rstrip("0")
     if len(fraction) > exponent or len(whole) > 40:
         raise InputRefused(f"{text!r} has a fraction of an attoFIL or is too large", "use at most 18 decimals of a FIL")
-    return int(whole) * 10**exponent + int(fraction.ljust(exponent, "0") or "0")
+    return int(whole + fraction.ljust(exponent, "0"))
 
 
 def format_fil(amount: AttoFil) -> str:

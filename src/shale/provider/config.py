@@ -119,13 +119,14 @@ def _toml(value: object) -> str:
 
 
 _KEYS = {
-    ("name",): "name", ("network",): "network", ("payout",): "payout", ("database",): "database", ("listen", "host"): "host", ("listen", "port"): "port",
-    ("listen", "gateway_port"): "gateway_port", ("public", "host"): "public_host", ("lease", "images"): "images",
-    ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
+    ("name",): "name", ("network",): "network", ("payout",): "payout", ("database",): "database",
+    ("listen", "host"): "host", ("listen", "port"): "port", ("listen", "gateway_port"): "gateway_port",
+    ("public", "host"): "public_host",
+    ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
-    ("lease", "max_leases"): "max_leases", ("price", "cpu"): "cpu", ("price", "memory"): "memory",
-    ("price", "gpu"): "gpu", ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock",
-    ("stock", "disk"): "disk",
+    ("lease", "max_leases"): "max_leases",
+    ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
+    ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock", ("stock", "disk"): "disk",
 }  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def load_config(home: Home) -> ProviderConfig:
     for key, value in _flat(raw):
         name = _KEYS.get(key)
         if name is None:
-    raise ConfigError(f"{'.'.join(key)} is no setting", f"remove it from {path}")
+            raise ConfigError(f"{'.'.join(key)} is no setting", f"remove it from {path}")
         default = ProviderConfig.__dataclass_fields__[name].default
         if isinstance(default, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

@@ -1,0 +1,187 @@
+"""Script: the demo's acts, in order; each figure in the report is read from what really happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import shale
+from shale.demo.ledger import ChainView
+from shale.demo.report import Report
+from shale.demo.stage import Stage
+from shale.errors import ConfigError, Refused, Unavailable
+from shale.units import AttoFil
+
+_PAYOUT = "0x000000000000000000000000000000000000dEaD"
+_PRIMES = "664579 primes below 10000000"
+
+
+def play(stage: Stage, report: Report, image: str, epochs: int) -> None:
+    """The whole way of a lease. Raises a ShaleError at the first thing that isn't as it should be."""
+    with report.step("a chain with Filecoin's devnet id, and Shale's contracts on it") as step:
+        stage.provider("chain", "up", "--port", str(stage.rpc_port))
+        deployed = stage.provider("chain", "deploy")
+        stage.share_network()
+        step.detail = f"market {deployed['market']}"
+    view = ChainView(stage.provider_home)
+    with report.step("pack a dataset: 1797 handwritten digits as files") as step:
+        root, car = _pack(stage)
+        step.detail = f"root {root}"
+    provider = _raise_provider(stage, report, image, car)
+    client = _fund_client(stage, report)
+    _find(stage, report, root)
+    lease = _lease(stage, report, root, image)
+    _train(stage, report, lease["name"], epochs)
+    _build(stage, report, lease["name"])
+    _settle(stage, report, view, lease, provider, client)
+    with report.step("review the provider") as step:
+        stage.client("review", lease["name"], "--stars", "5", "--comment", "the digits were where it said")
+        standing = view.standing(provider)
+        if standing.reviews != 1:
+            raise Refused(f"the chain shows {standing.reviews} reviews instead of one")
+        stars = standing.weighted_stars // standing.weight_seconds
+        report.review = {"stars": stars, "weight_seconds": standing.weight_seconds}
+        step.detail = f"{stars} stars, weighted by {standing.weight_seconds} proven seconds"
+
+
+def examples() -> Path:
+    """The examples of the source tree that this package is installed from."""
+    folder = Path(shale.__file__).parents[2] / "examples"
+    if not folder.is_dir():
+        raise ConfigError("the demo needs the source tree's examples", "run it from a checkout with make demo")
+    return folder
+
+
+def _pack(stage: Stage) -> tuple[str, Path]:
+    digits, car = stage.folder / "digits", stage.folder / "digits.car"
+    subprocess.run([sys.executable, str(examples() / "make_digits.py"), str(digits)], check=True, timeout=120)
+    packed = stage.provider("piece", "pack", str(digits), str(car))
+    return packed["root"], car
+
+
+def _raise_provider(stage: Stage, report: Report, image: str, car: Path) -> str:
+    with report.step("a provider: key, settings, stock; its daemon as a process of its own") as step:
+        made = stage.provider(
+            "provider", "init", "--name", "demo-provider", "--port", str(stage.api_port),
+            "--gateway-port", str(stage.gateway_port), "--image", image, "--tick", "1s", "--payout", _PAYOUT,
+        )  # fmt: skip
+        stage.provider("chain", "fund", made["operator"], "100 FIL")
+        stage.raise_provider()
+        added = stage.provider("provider", "datasets", "add", str(car), "--name", "digits")
+        step.detail = f"{made['operator']} offers {added[0]['files']} files"
+    return str(made["operator"])
+
+
+def _fund_client(stage: Stage, report: Report) -> str:
+    with report.step("a client: wallet, 10 FIL from the desk's chain") as step:
+        wallet = stage.client("wallet", "new")
+        stage.provider("chain", "fund", wallet["address"], "10 FIL")
+        step.detail = str(wallet["address"])
+    return str(wallet["address"])
+
+
+def _find(stage: Stage, report: Report, root: str) -> None:
+    with report.step("find providers that hold the dataset") as step:
+        offers = stage.client("ls", "--dataset", root)
+        found = offers["providers"] if isinstance(offers, dict) else offers
+        if len(found) != 1:
+            raise Refused(f"{len(found)} providers hold the dataset instead of one")
+        step.detail = f"{len(found)} provider"
+
+
+def _lease(stage: Stage, report: Report, root: str, image: str) -> dict[str, Any]:
+    with report.step("order, acceptance, confirmation with collateral; container up; shell answers") as step:
+        began = time.monotonic()
+        lease: dict[str, Any] = stage.client(
+            "up", "--dataset", f"{root}:/data", "--cpus", "1", "--memory", "2Gi", "--max", "30m",
+            "--image", image, "--name", "demo", "-y",
+        )  # fmt: skip
+        shell = stage.ssh("ssh", f"shale-{lease['name']}", "uname -n && ls /data | head -3")
+        if shell.returncode != 0:
+            raise Unavailable(f"ssh shale-{lease['name']} failed ({shell.stderr.strip()[-200:]})")
+        seconds = time.monotonic() - began
+        report.lease["order_to_shell_seconds"] = round(seconds, 3)
+        report.say(f"$ ssh shale-{lease['name']} 'uname -n && ls /data | head -3'")
+        for line in shell.stdout.splitlines():
+            report.say(line)
+        step.detail = f"shell after {seconds:.2f} s"
+    return lease
+
+
+def _train(stage: Stage, report: Report, name: str, epochs: int) -> None:
+    with report.step("train a model on the mounted dataset, while payments tick") as step:
+        copied = stage.ssh("scp", "-q", str(examples() / "train_digits.py"), f"shale-{name}:/root/")
+        if copied.returncode != 0:
+            raise Unavailable(f"scp to the lease failed ({copied.stderr.strip()[-200:]})")
+        last = ""
+        for last in stage.ssh_lines(name, f"python3 train_digits.py /data model.pt {epochs}"):
+            report.say(last)
+        result = json.loads(last)
+        model = stage.folder / "model.pt"
+        copied = stage.ssh("scp", "-q", f"shale-{name}:model.pt", str(model))
+        if copied.returncode != 0 or model.stat().st_size == 0:
+            raise Unavailable(f"scp from the lease failed ({copied.stderr.strip()[-200:]})")
+        report.training = {"accuracy": result["accuracy"], "epochs": result["epochs"]}
+        step.detail = f"accuracy {result['accuracy']}, model of {model.stat().st_size} bytes copied back"
+
+
+def _build(stage: Stage, report: Report, name: str) -> None:
+    with report.step("compile and run a C program in the container") as step:
+        stage.ssh("scp", "-q", str(examples() / "primes.c"), f"shale-{name}:/root/")
+        lines = list(stage.ssh_lines(name, "cc -O2 -o primes primes.c && ./primes 10000000"))
+        if lines != [_PRIMES]:
+            raise Refused(f"the C program said {lines!r}")
+        [seen] = [entry for entry in _leases(stage) if entry["name"] == name]
+        verdict = seen["verdict"] or {}
+        step.detail = f"{lines[0]}; probe {verdict.get('probe', 'none')}: {verdict.get('status', 'no verdict')}"
+
+
+def _leases(stage: Stage) -> list[dict[str, Any]]:
+    """What the client's agent shows of its leases."""
+    raw = stage.client("agent", "status")
+    return list(raw["leases"] if isinstance(raw, dict) else raw)
+
+
+def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any], provider: str, client: str) -> None:
+    with report.step("the client ends the lease; both sides sign the final state") as step:
+        stage.client("end", lease["name"])
+        [held] = [
+            item for item in stage.provider("provider", "status")["leases"] if item["lease_id"] == lease["lease_id"]
+        ]
+        report.lease.update(
+            paid_attofil=int(held["paid_attofil"]), paid_seconds=held["seconds"], end_reason=held["end_reason"]
+        )
+        step.detail = f"{held['end_reason']} after {held['seconds']} paid seconds: {AttoFil(int(held['paid_attofil']))}"
+    with report.step("prove the vouchers, post the batch, collect and refund") as step:
+        before = view.balances(_PAYOUT, client)
+        locked = view.locked()
+        batches = stage.provider("provider", "settle", "--now", timeout=900)
+        if len(batches) != 1:
+            raise Refused(f"{len(batches)} batches were posted instead of one")
+        [batch] = batches
+        after = view.balances(_PAYOUT, client)
+        record = view.lease(lease["lease_id"])
+        if not record.closed:
+            raise Refused("the chain does not show the lease closed")
+        report.lease["collateral_attofil"] = record.collateral.value
+        report.lease["ticks"] = record.seconds // lease["tick_seconds"]
+        if locked != record.collateral.value or view.locked() != 0:
+            raise Refused("the ledger's contract holds other money than the collateral")
+        report.settlement = {
+            "batch_size": batch["operations"],
+            "constraints": batch["constraints"],
+            "prove_seconds": batch["prove_seconds"],
+            "verify_gas": view.verify_gas(batch["tx"]),
+            "tx": batch["tx"],
+            "provider_received_attofil": after.payout - before.payout,
+            "client_refund_attofil": after.client - before.client,
+        }
+        report.check_money()
+        step.detail = (
+            f"received {AttoFil(report.settlement['provider_received_attofil'])}, "
+            f"refunded {AttoFil(report.settlement['client_refund_attofil'])}"
+        )
