@@ -51,8 +51,10 @@ class Devnet:
     def log(self) -> Path:
         return self.folder / "anvil.log"
 
-    async def start(self, port: int = DEFAULT_PORT) -> DevnetStatus:
+    async def start(self, port: int | None = None) -> DevnetStatus:
         """Start it, and return when it answers; one that runs already is left as it is, whatever its port.
+
+        Without a port it takes the one that it had last, since networks name it.
 
         Raises ConfigError when the port is in use or anvil isn't there, Unavailable when it doesn't come up.
         """
@@ -62,6 +64,7 @@ class Devnet:
             if status.running:
                 return status
             program = anvil()
+            port = port or self._record()["port"] or DEFAULT_PORT
             _check_port(port)
             pid = self._spawn(program, port)
             record = {"pid": pid, "started": _started(pid), "port": port}
@@ -79,7 +82,6 @@ class Devnet:
             return False
         with self._locked():
             pid, _ = self._living()
-            (self.folder / "anvil.json").unlink(missing_ok=True)
             if pid == 0:
                 return False
             await asyncio.to_thread(_end, pid)
@@ -97,14 +99,20 @@ class Devnet:
             await rpc.close()
 
     def _living(self) -> tuple[int, int]:
-        """Pid and port of the anvil that we started, if it is still that process; else zeros."""
+        """Pid (0 if it doesn't run) and port of the anvil that we started last."""
+        record = self._record()
+        _reap(record["pid"])
+        alive = record["pid"] and _started(record["pid"]) == record["started"]
+        return record["pid"] if alive else 0, record["port"]
+
+    def _record(self) -> dict[str, int]:
+        """What the last start wrote; zeros if there was none."""
+        names = ("pid", "port", "started")
         try:
-            record = json.loads((self.folder / "anvil.json").read_bytes())
-            pid, port, started = int(record["pid"]), int(record["port"]), int(record["started"])
+            raw = json.loads((self.folder / "anvil.json").read_bytes())
+            return {name: int(raw[name]) for name in names}
         except (OSError, ValueError, KeyError, TypeError):
-            return 0, 0
-        _reap(pid)
-        return (pid, port) if _started(pid) == started else (0, 0)
+            return dict.fromkeys(names, 0)
 
     def _spawn(self, program: Path, port: int) -> int:
         arguments = [str(program), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID)]
@@ -133,8 +141,8 @@ class Devnet:
             async with asyncio.timeout(_START_SECONDS):
                 while True:
                     with suppress(Unavailable):
-                        await rpc.number("eth_chainId")
-                        return
+                        if await rpc.number("eth_chainId") == CHAIN_ID:
+                            return
                     if _reap(pid) or not _started(pid):
                         raise Unavailable(f"anvil ended at once ({self._last_words()})", f"see {self.log}")
                     await asyncio.sleep(0.02)
@@ -220,7 +228,7 @@ def _started(pid: int) -> int:
 def _reap(pid: int) -> bool:
     """Take our dead child's status, if it is one."""
     with suppress(ChildProcessError):
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        return pid > 0 and os.waitpid(pid, os.WNOHANG)[0] == pid
     return False
 
 

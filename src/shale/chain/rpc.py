@@ -28,9 +28,7 @@ class Rpc:
 
     @property
     def place(self) -> str:
-        """The URL without what may be secret in it: user, path and query often hold an access token."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return place_of(self.url)
 
     async def post(self, body: bytes) -> bytes:
         """The answer to a JSON-RPC request, at most `MAX_ANSWER` bytes."""
@@ -82,6 +80,12 @@ class Rpc:
 
 class NodeError(Unavailable):
     """The node answered a call with an error of its own."""
+
+
+def place_of(url: str) -> str:
+    """The URL without what may be secret in it: user, path and query often hold an access token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def checked_url(raw: object) -> str:
