@@ -43,7 +43,7 @@ class Payer:
         return lease_id_of(self.order_hash)
 
     def welcomed(self, welcome: Welcome, nonce: str) -> tuple[Payer, Reading]:
-        """Check the provider's answer to our hello. Returns the payer and the reading that the provider must have signed.
+        """Check the provider's answer to our hello. Returns the payer, and what the provider must have signed.
 
         Raises Refused when it is another lease's, or claims more than we ever signed.
         """

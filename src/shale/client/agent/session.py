@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shale.clock import Clock
 from shale.client.agent.payer import Payer
 from shale.client.agent.view import LeaseView
 from shale.client.rental import Rental
 from shale.client.store import Store
+from shale.clock import Clock
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End

@@ -1,7 +1,7 @@
 """SSH liveness: is the container's SSH server there, and how long until it speaks, by the client's own clock.
 
-It opens a channel through the gateway to the server and reads its banner (RFC 4253, section 4.2): that needs neither the
-user's key nor anything that the container could answer for the server.
+It opens a channel through the gateway to the server and reads its banner (RFC 4253, section 4.2): that needs neither
+the user's key nor anything that the container could answer for the server.
 """
 
 from __future__ import annotations
