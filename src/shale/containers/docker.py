@@ -84,12 +84,13 @@ class DockerEngine:
                 return existing
             await self.image_digest(spec.image)
             keys = await asyncio.to_thread(keys_archive, spec.keys)
+            creating: asyncio.Task[DockerContainer] | None = None
             try:
                 async with self._network.held():
-                    return await self._start(docker, spec, body, keys)
+                    creating = asyncio.create_task(self._create(docker, spec, body))
+                    return await self._bring_up(docker, spec.lease, creating, keys)
             except BaseException:
-                with suppress(ShaleError):
-                    await asyncio.shield(self._discard(docker, spec.lease, grace=0))
+                await asyncio.shield(self._undo(docker, spec.lease, creating))
                 raise
 
     async def find(self, lease: LeaseId) -> Container:
@@ -168,26 +169,35 @@ class DockerEngine:
             await self._until_ready(docker, container)
         return container
 
-    async def _start(self, docker: Docker, spec: ContainerSpec, body: dict[str, Any], keys: bytes) -> Container:
-        output = ""
+    async def _bring_up(
+        self, docker: Docker, lease: LeaseId, creating: asyncio.Task[DockerContainer], keys: bytes
+    ) -> Container:
         try:
             async with asyncio.timeout(self._start_seconds):
                 with engine_errors("start the container", missing="the image or a part of the container is gone"):
-                    created = await self._create(docker, spec, body)
+                    created = await asyncio.shield(creating)
                     await _put(created, keys)
-                    async with created.attach(
-                        stdout=True, stderr=True
-                    ) as stream:  # before the start: no line is missed
+                    # Attached before the start: no line is missed.
+                    async with created.attach(stdout=True, stderr=True) as output:
                         await created.start()
-                        await guest_listens(stream)
+                        await guest_listens(output)
                     container = container_from(await created.show())
                 await ssh_answers(container.address, container.port)
                 return container
         except TimeoutError:
-            output = await self._last_line(docker, spec.lease)
-            raise Refused(f"the container was not ready within {self._start_seconds:g} s", output) from None
+            last = await self._last_line(docker, lease)
+            raise Refused(f"the container was not ready within {self._start_seconds:g} s", last) from None
         except OSError as error:
             raise Refused("the container's SSH server does not answer", one_line(error)) from None
+
+    async def _undo(self, docker: Docker, lease: LeaseId, creating: asyncio.Task[DockerContainer] | None) -> None:
+        """Leave nothing of a start that failed. Docker finishes a create whose caller has gone: it is awaited first."""
+        if creating is not None:
+            await asyncio.wait({creating})
+            if not creating.cancelled():
+                creating.exception()  # told already
+        with suppress(ShaleError):
+            await self._discard(docker, lease, grace=0)
 
     async def _create(self, docker: Docker, spec: ContainerSpec, body: dict[str, Any]) -> DockerContainer:
         try:

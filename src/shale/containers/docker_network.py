@@ -24,13 +24,15 @@ class LeaseNetwork:
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """The network exists, and stays while a container is being put on it."""
-        async with self._lock:
-            await self._ensure()
-            self._starting += 1
+        taking = asyncio.create_task(self._take())
         try:
+            await asyncio.shield(taking)
             yield
         finally:
-            self._starting -= 1
+            # Docker finishes a create whose caller has gone: it is awaited, so that tidy finds the network.
+            await asyncio.wait({taking})
+            if not taking.cancelled() and taking.exception() is None:
+                self._starting -= 1
 
     async def tidy(self) -> None:
         """Remove the network if no container of the provider is left and none is being started."""
@@ -48,6 +50,11 @@ class LeaseNetwork:
                     except DockerError as error:
                         if error.status not in (403, 404):  # somebody else's endpoint, or gone already
                             raise
+
+    async def _take(self) -> None:
+        async with self._lock:
+            await self._ensure()
+            self._starting += 1
 
     async def _ensure(self) -> None:
         docker = await self._connection.docker()
