@@ -105,4 +105,9 @@ def confirm(question: str, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise InputRefused("nobody is there to confirm", "add -y to go on without asking")
-    return click.confirm(question, err=True)
+    # Inside the event loop its handlers would swallow a Ctrl-C at the prompt.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm(question, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
