@@ -1,3 +1,5 @@
+// Users of the image: who may log in, with which groups, home and shell.
+
 package guest
 
 import (
@@ -78,7 +80,7 @@ func (a account) credential() *syscall.Credential {
 // shellPath is the first of passwd's shell, $SHELL of the container, bash and sh that exists; empty when none does.
 func (a account) shellPath(containerShell string) string {
 	for _, path := range []string{a.shell, containerShell, "/bin/bash", "/bin/sh"} {
-		if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if path != "" && executable(path) {
 			return path
 		}
 	}

@@ -1,3 +1,5 @@
+// Agent forwarding: a socket in the container that leads to the client's SSH agent.
+
 package guest
 
 import (

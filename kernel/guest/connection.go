@@ -1,3 +1,5 @@
+// One logged-in client: its channels and its requests that concern them all.
+
 package guest
 
 import (

@@ -1,3 +1,5 @@
+// The variables that a session's program starts with.
+
 package guest
 
 import (
@@ -81,7 +83,7 @@ func clientMaySet(name, value string) bool {
 }
 
 // findProgram resolves a command name as the shell would, in the session's PATH and from its directory.
-func findProgram(name string, env *environment, executable func(string) bool) string {
+func findProgram(name string, env *environment) string {
 	if strings.Contains(name, "/") {
 		return name
 	}

@@ -1,3 +1,5 @@
+// The files that the provider puts beside the program.
+
 package guest
 
 import (

@@ -1,3 +1,5 @@
+// Port and socket forwarding, in both directions.
+
 package guest
 
 import (

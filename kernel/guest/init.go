@@ -1,3 +1,5 @@
+// Process 1 of a container: it reaps, stops and restarts.
+
 package guest
 
 import (

@@ -1,3 +1,5 @@
+// Terminal modes as SSH encodes them.
+
 package guest
 
 import (

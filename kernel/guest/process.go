@@ -1,3 +1,5 @@
+// A session's program as a process of the system.
+
 package guest
 
 import (

@@ -1,3 +1,5 @@
+// Copying between a channel and a socket with each half closed by itself.
+
 package guest
 
 import (

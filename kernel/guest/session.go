@@ -1,3 +1,5 @@
+// Session channels: a shell, a command or file transfer.
+
 package guest
 
 import (
@@ -165,7 +167,7 @@ func (s *session) program(request *ssh.Request) (program, error) {
 	if err != nil {
 		return program{}, err
 	}
-	what.path, what.args = findProgram(words[0], s.env, executable), words
+	what.path, what.args = findProgram(words[0], s.env), words
 	if what.path == "" {
 		return program{}, fmt.Errorf("%s: not found in PATH", words[0])
 	}

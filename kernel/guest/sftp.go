@@ -1,3 +1,5 @@
+// The SFTP subsystem, as a subcommand of this program.
+
 package guest
 
 import (

@@ -1,3 +1,5 @@
+// Names of signals in SSH.
+
 package guest
 
 import "golang.org/x/sys/unix"

@@ -1,3 +1,5 @@
+// How a session's program ended, told to the client.
+
 package guest
 
 import (

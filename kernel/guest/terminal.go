@@ -1,3 +1,5 @@
+// Pseudo-terminals.
+
 package guest
 
 import (

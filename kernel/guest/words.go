@@ -1,3 +1,5 @@
+// Splitting a command without a shell.
+
 package guest
 
 import (

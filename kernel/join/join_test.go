@@ -1,7 +1,8 @@
-package main
+package join
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,7 +16,10 @@ import (
 // The test binary stands in for the program, so that join runs as the process that it is.
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == "join" {
-		main()
+		if err := Run(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 }
