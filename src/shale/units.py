@@ -162,12 +162,15 @@ def format_duration(seconds: int) -> str:
 
 
 def checked_address(text: str) -> Address:
-    """The checksummed form of an EVM address. Raises InputRefused when it isn't one."""
-    from eth_utils.address import is_address, to_checksum_address
+    """The checksummed form of an EVM address. Raises InputRefused when it is none, or its checksum (EIP-55) is off."""
+    from eth_utils.address import to_checksum_address
 
-    if not is_address(text):
-        raise InputRefused(f"{text!r} is not an address", "give 0x and 40 hex digits")
-    return Address(to_checksum_address(text))
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        raise InputRefused(f"{text[:60]!r} is not an address", "give 0x and 40 hex digits")
+    checked = to_checksum_address(text)
+    if text not in (checked, checked.lower(), "0x" + checked[2:].upper()):
+        raise InputRefused(f"{text} has a wrong checksum", "a letter of it is mistyped: copy it again")
+    return Address(checked)
 
 
 def lease_id_of(order: OrderHash) -> LeaseId:

@@ -94,7 +94,7 @@ def _errors() -> dict[bytes, tuple[str, tuple[str, ...]]]:
 
 def _bytes_of(data: object) -> bytes:
     """Revert data as the nodes give it: hex, or within a text (Lotus: ``vm error=[0x…]``)."""
-    match = re.search(r"0x((?:[0-9a-fA-F]{2})*)", str(data)[:10_000])
+    match = re.search(r"0x((?:[0-9a-fA-F]{2})*)", str(data)[:100_000])
     return bytes.fromhex(match[1]) if match else b""
 
 

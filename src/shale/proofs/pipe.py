@@ -125,6 +125,7 @@ class _Life:
         await asyncio.gather(*self._tasks)
 
     def kill(self) -> None:
+        self.alive = False
         with suppress(ProcessLookupError):
             self._process.kill()
 
@@ -136,7 +137,6 @@ class _Life:
         except (ValueError, TypeError, KeyError, RecursionError):
             # Not a line of the protocol, or one over the limit: nothing after it can be trusted.
             self._last_words = b"it answered with something that is not the protocol"
-        self.alive = False
         self.kill()
         await self._process.wait()
         for answer in self._waiting.values():
