@@ -110,6 +110,7 @@ func TestCheatingStepsDoNotSatisfyTheCircuit(t *testing.T) {
 	above.Amount = new(big.Int).Add(above.Deposit, big.NewInt(1))
 	wide := leaseOf(3)
 	wide.Deposit = new(big.Int).Lsh(big.NewInt(1), voucher.AmountBits)
+	wide.Amount = new(big.Int).Rsh(wide.Deposit, 1)
 	wideID := leaseOf(3)
 	wideID.LeaseID.SetBigInt(new(big.Int).Lsh(big.NewInt(1), voucher.LeaseIDBits))
 	if err := solve(t, forged(leaves, honest).assignment()); err != nil {
@@ -134,7 +135,7 @@ func TestCheatingStepsDoNotSatisfyTheCircuit(t *testing.T) {
 		"an insert where a leaf is":        {Operation: inserted(leaseOf(2))},
 		"an insert with an amount":         {Operation: inserted(leaseOf(3).paid(5, 0)), prevAmount: big.NewInt(5)},
 		"an insert with seconds":           {Operation: inserted(leaseOf(3).paid(0, 5)), prevSeconds: 5},
-		"an insert of a deposit too wide":  {Operation: inserted(wide)},
+		"an insert of a deposit too wide":  changed(claim(t, 3, wide, 0, 0), func(s *step) { s.Insert = true }),
 		"an insert of a lease id too wide": {Operation: inserted(wideID)},
 		"a close of an empty place":        {Operation: closed(leaseOf(3))},
 	} {
@@ -218,6 +219,29 @@ func TestPaddingCarriesNothing(t *testing.T) {
 	// The signature of padding is over its lease id: assignment signs anew.
 	if solve(t, transition.assignment()) == nil {
 		t.Fatal("padding can carry a lease id")
+	}
+}
+
+// A flag of two would write the leaf's hash times minus one, under flags that no contract reads as a close.
+func TestFlagsAreBits(t *testing.T) {
+	leaf := leaseOf(2)
+	next := leaf.paid(5, 5)
+	transition := forged([]Leaf{leaf}, claim(t, 2, next, 0, 0))
+	_, tree, err := plant([]Leaf{leaf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := next.Hash()
+	tree.Set(leaf.Index, *hash.Neg(&hash))
+	transition.NewRoot = tree.Root()
+	transition.Words[2] = transition.NewRoot
+	more := wordOf(2 * flagClose << flagsShift)
+	transition.Words[headWords+1].Add(&transition.Words[headWords+1], &more)
+	transition.Inputs = Compress(transition.Words)
+	assignment := transition.assignment()
+	assignment.Operations[0].Close = 2
+	if solve(t, assignment) == nil {
+		t.Fatal("a flag can be two")
 	}
 }
 
