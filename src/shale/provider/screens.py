@@ -22,12 +22,15 @@ def show_status(raw: dict[str, Any]) -> None:
     )
     console.print(f"wallet {_fil(raw['balance_attofil'])}, owed by the ledger {_fil(raw['owed_attofil'])}")
     if raw["datasets"]:
-        table = Table("dataset", "root", "files", "size", "readable", box=None, header_style="bold")
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("dataset", "root", "files", "size", "readable"):
+            # A CID is there to be copied: it wraps rather than lose its end.
+            table.add_column(column, overflow="fold")
         for item in raw["datasets"]:
             readable = "yes" if item["readable"] else "[red]no[/]"
             table.add_row(item["name"], item["root"], str(item["files"]), format_bytes(item["size"]), readable)
         console.print(table)
-    table = Table("lease", "state", "client", "paid", "time", "ended", box=None, header_style="bold")
+    table = Table("lease", "state", "client", "paid", "time", "ended", box=None, header_style="bold", pad_edge=False)
     for item in raw["leases"]:
         ended = "" if item["end_reason"] == "none" else item["end_reason"]
         paid = _fil(item["paid_attofil"])

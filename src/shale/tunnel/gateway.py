@@ -8,7 +8,6 @@ daemon, so that a restart of the daemon cuts nobody off.
 from __future__ import annotations
 
 import asyncio
-import filecmp
 import os
 import pwd
 import shutil
@@ -41,7 +40,7 @@ class Grant:
         host = f"[{self.address}]" if ":" in self.address else self.address
         return (
             f'restrict,port-forwarding,permitopen="{host}:{self.port}",'
-            f'command="{relay} join {self.meter_socket}" {key_line(self.key)}'
+            f'command="{relay} {self.meter_socket}" {key_line(self.key)}'
         )
 
 
@@ -126,7 +125,7 @@ class Gateway:
 
     @property
     def _relay(self) -> Path:
-        return self._folder / "shale-kernel"
+        return self._folder / "shale-join"
 
     @property
     def _pid_file(self) -> Path:
@@ -146,12 +145,9 @@ class Gateway:
         write_private(key, self._host_key)
         os.chown(key, self._account.pw_uid, self._account.pw_gid)
         # sshd's login user can't reach a checkout below a closed home: the relay is copied beside its configuration.
-        source, relay = binary("shale-kernel"), self._relay
-        if not relay.exists() or not filecmp.cmp(source, relay):
-            scratch = relay.with_name("shale-kernel.new")
-            shutil.copy2(source, scratch)
-            scratch.chmod(0o755)
-            scratch.replace(relay)
+        source, relay = binary("shale-join").read_bytes(), self._relay
+        if not relay.exists() or relay.read_bytes() != source:
+            write_private(relay, source, 0o755)
         if not (self._folder / "authorized_keys").exists():
             self.allow(())
         write_private(self._folder / "sshd_config", self._config().encode(), 0o644)
