@@ -79,6 +79,8 @@ def _host_config(provider: str, spec: ContainerSpec, *, limit_disk: bool) -> dic
         "CapDrop": ["ALL"],
         "CapAdd": list(CAPABILITIES),
         "SecurityOpt": ["no-new-privileges"],
+        # ping without raw sockets; the groups that a user-namespace remapping has
+        "Sysctls": {"net.ipv4.ping_group_range": "0 65535"},
         # Under a user-namespace remapping limits can only be lowered, so the engine's own hold for the rest.
         "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
         "IpcMode": "private",
