@@ -25,11 +25,11 @@ contract Ledger is ILedger {
     /// @param demanded The lease that the next batches must get closed, or 0.
     struct Shard {
         uint256 root;
-        uint64 queueHead;
-        uint64 queueTail;
+        uint48 queueHead;
+        uint48 queueTail;
         uint128 owed;
         uint256 demanded;
-        mapping(uint64 queueIndex => bytes32 entry) queue;
+        mapping(uint256 queueIndex => bytes32 entry) queue;
     }
 
     /// @inheritdoc ILedger
@@ -93,7 +93,7 @@ contract Ledger is ILedger {
         if (!PayKey.isValid(payKeyX, payKeyY)) revert BadPayKey();
         _debit(client, collateral);
         Shard storage shard = _shards[provider];
-        uint64 queueIndex = shard.queueTail++;
+        uint48 queueIndex = shard.queueTail++;
         shard.queue[queueIndex] = keccak256(abi.encode(leaseId, payKeyX, payKeyY, collateral));
         _leases[leaseId] = Lease({
             client: client,
@@ -104,7 +104,7 @@ contract Ledger is ILedger {
             paid: 0,
             numSeconds: 0,
             openedAt: uint48(block.timestamp),
-            queueIndex: uint48(queueIndex)
+            queueIndex: queueIndex
         });
         emit Locked(leaseId, client, provider, collateral, payKeyX, payKeyY, queueIndex);
     }
@@ -196,9 +196,9 @@ contract Ledger is ILedger {
     /// for every field of them; what is checked here is what only the chain knows: queue, time and sender.
     function _apply(Shard storage shard, address provider, Op[] calldata ops)
         private
-        returns (uint256 earned)
+        returns (uint128 earned)
     {
-        uint64 head = shard.queueHead;
+        uint48 head = shard.queueHead;
         uint256 demanded = shard.demanded;
         bool waiting = demanded != 0 && _leases[demanded].queueIndex >= head;
         bool onlyInserts = true;
@@ -220,10 +220,10 @@ contract Ledger is ILedger {
             else if (!waiting || !onlyInserts) revert MustClose(demanded);
         }
         shard.queueHead = head;
-        shard.owed += uint128(earned);
+        shard.owed += earned;
     }
 
-    function _dequeue(Shard storage shard, uint64 head, Op calldata op, uint256 position) private {
+    function _dequeue(Shard storage shard, uint48 head, Op calldata op, uint256 position) private {
         bytes32 entry = keccak256(abi.encode(op.leaseId, op.payKeyX, op.payKeyY, op.deposit));
         if (shard.queue[head] != entry) revert QueueMismatch(position);
         delete shard.queue[head];

@@ -168,10 +168,11 @@ contract Market is IMarket, EIP712 {
 
     /// @inheritdoc IMarket
     function isNonceUsed(address client, uint64 nonce) external view returns (bool) {
-        return _nonces[client][nonce >> 8] & (1 << (nonce & 0xff)) != 0;
+        return _nonces[client][nonce >> 8] & _bit(nonce) != 0;
     }
 
     function _open(Order calldata order, bytes32 orderHash, uint256 leaseId) private {
+        // Below 2^96: checked when the order entered the chain.
         uint96 collateral = uint96(_collateral(order));
         Lease storage lease = _leases[leaseId];
         lease.price = order.price;
@@ -198,7 +199,7 @@ contract Market is IMarket, EIP712 {
     }
 
     function _useNonce(address client, uint64 nonce) private {
-        uint256 bit = 1 << (nonce & 0xff);
+        uint256 bit = _bit(nonce);
         uint256 bits = _nonces[client][nonce >> 8];
         if (bits & bit != 0) revert NonceUsed(client, nonce);
         _nonces[client][nonce >> 8] = bits | bit;
@@ -254,8 +255,14 @@ contract Market is IMarket, EIP712 {
     /// @dev A voucher's seconds are only the client's word; what was paid for them bounds what they count for.
     function _weigh(Lease storage lease, ILedger.Lease memory account) private view returns (uint64) {
         if (lease.price == 0) return 0;
-        uint256 weight = account.paid / lease.price;
-        if (weight > account.numSeconds) weight = account.numSeconds;
-        return uint64(weight);
+        uint256 bought = account.paid / lease.price;
+        // forge-lint: disable-next-line(unsafe-typecast) (the smaller of the two is a uint64)
+        return bought < account.numSeconds ? uint64(bought) : account.numSeconds;
+    }
+
+    /// @dev The nonce's bit in its word of 256.
+    function _bit(uint64 nonce) private pure returns (uint256) {
+        // forge-lint: disable-next-line(incorrect-shift) (one bit, shifted: in this order)
+        return 1 << (nonce & 0xff);
     }
 }

@@ -164,7 +164,7 @@ contract MarketTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(IMarket.DeadlinePassed.selector, order.deadline));
         market.acceptOrder(order, acceptance);
         vm.warp(order.deadline);
-        acceptance.deadline = uint64(START);
+        acceptance.deadline = START;
         vm.prank(provider);
         vm.expectRevert(abi.encodeWithSelector(IMarket.DeadlinePassed.selector, START));
         market.acceptOrder(order, acceptance);
@@ -321,12 +321,12 @@ contract MarketTest is Fixture {
     }
 
     function test_signed_messages_are_refused_after_their_deadlines() public {
-        uint64 soon = uint64(START + 10);
+        uint64 soon = START + 10;
         order.deadline = soon;
         rebind();
         vm.warp(soon + 1);
         openRefused(abi.encodeWithSelector(IMarket.DeadlinePassed.selector, soon));
-        order.deadline = uint64(START + 1 hours);
+        order.deadline = START + 1 hours;
         rebind();
         acceptance.deadline = soon;
         confirmation.acceptance = hasher.hash(acceptance);
@@ -409,7 +409,7 @@ contract MarketTest is Fixture {
         vm.warp(START + 60);
         vm.prank(client);
         vm.expectEmit(address(market));
-        emit IMarket.LeaseEnded(a, client, 1, 0, 0, uint64(START + 60));
+        emit IMarket.LeaseEnded(a, client, 1, 0, 0, START + 60);
         market.endLease(a, 1);
         vm.prank(provider);
         market.endLease(b, 2);

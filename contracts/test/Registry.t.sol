@@ -120,11 +120,11 @@ contract RegistryTest {
         for (uint160 i = 1; i <= total; ++i) {
             register(address(i), 0);
         }
-        uint256 seen;
+        uint160 seen;
         for (uint256 offset = 0; offset < total; offset += limit) {
             IRegistry.Provider[] memory records = registry.page(offset, limit);
             for (uint256 i = 0; i < records.length; ++i) {
-                vm.assertEq(records[i].operator, address(uint160(++seen)));
+                vm.assertEq(records[i].operator, address(++seen));
             }
         }
         vm.assertEq(seen, total);

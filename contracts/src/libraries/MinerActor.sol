@@ -19,8 +19,7 @@ library MinerActor {
     function isControlledBy(uint64 minerId, address controller) internal returns (bool) {
         bytes memory call =
             abi.encode(IS_CONTROLLING_ADDRESS, uint256(0), READ_ONLY, CBOR, cborAddress(controller), minerId);
-        // The target is a constant precompile that has no code to run in our storage.
-        // forge-lint: disable-next-line(controlled-delegatecall)
+        // A delegatecall, yet to a constant precompile, which has no code that could run on our storage.
         (bool success, bytes memory answer) = CALL_ACTOR_ID.delegatecall(call);
         if (!success || answer.length != ANSWER_LENGTH) return false;
         (uint256 exit, uint256 codec, uint256 offset, uint256 length, bytes32 value) =
@@ -36,8 +35,10 @@ library MinerActor {
         uint160 bits = uint160(account);
         if (bits >> 64 != uint160(0xff) << 88) return abi.encodePacked(hex"56040a", account);
         bytes memory leb;
+        // forge-lint: disable-next-line(unsafe-typecast) (the low 64 bits are the id)
         uint64 id = uint64(bits);
         do {
+            // forge-lint: disable-next-line(unsafe-typecast) (seven bits)
             uint8 low = uint8(id & 0x7f);
             id >>= 7;
             leb = abi.encodePacked(leb, id == 0 ? low : low | 0x80);

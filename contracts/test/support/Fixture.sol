@@ -46,7 +46,7 @@ contract Hasher {
 abstract contract Fixture {
     uint256 internal constant CLIENT_SECRET = 0xC11E17;
     uint256 internal constant PROVIDER_SECRET = 0x9802;
-    uint256 internal constant START = 1_800_000_000;
+    uint64 internal constant START = 1_800_000_000;
     uint96 internal constant PRICE = 3e9;
     uint64 internal constant MAX_SECONDS = 3600;
     uint96 internal constant COLLATERAL = PRICE * uint96(MAX_SECONDS);
@@ -99,11 +99,11 @@ abstract contract Fixture {
         order.payKeyX = KEY_X;
         order.payKeyY = KEY_Y;
         order.nonce = nonce;
-        order.deadline = uint64(START + 1 hours);
+        order.deadline = START + 1 hours;
     }
 
     function acceptanceOf(Order memory order) internal view returns (Acceptance memory) {
-        return Acceptance(market.hashOrder(order), keccak256("host key"), uint64(START + 1 hours));
+        return Acceptance(market.hashOrder(order), keccak256("host key"), START + 1 hours);
     }
 
     function confirmationOf(Order memory order, Acceptance memory acceptance)
@@ -112,13 +112,13 @@ abstract contract Fixture {
         returns (Confirmation memory)
     {
         uint96 collateral = order.price * uint96(order.maxSeconds);
-        return Confirmation(acceptance.order, hasher.hash(acceptance), collateral, uint64(START + 1 hours));
+        return Confirmation(acceptance.order, hasher.hash(acceptance), collateral, START + 1 hours);
     }
 
     function endOf(uint256 leaseId, Order memory order, uint8 reason) internal view returns (End memory) {
         bytes32 orderHash = market.hashOrder(order);
         vm.assertEq(uint256(orderHash) >> 8, leaseId);
-        return End(orderHash, 5 * PRICE, 5, reason, uint64(START));
+        return End(orderHash, 5 * PRICE, 5, reason, START);
     }
 
     function typed(bytes32 structHash) internal view returns (bytes32) {
@@ -164,6 +164,7 @@ abstract contract Fixture {
         op.deposit = ledger.leaseOf(leaseId).deposit;
         op.amount = amount;
         op.prevAmount = prevAmount;
+        // forge-lint: disable-next-line(unsafe-typecast) (a deposit buys at most MAX_SECONDS)
         op.numSeconds = uint64(amount / PRICE);
         if (flags & INSERT != 0) (op.payKeyX, op.payKeyY) = (KEY_X, KEY_Y);
     }
@@ -202,3 +203,4 @@ abstract contract Fixture {
         ledger.settle(provider, root, 1, ops, 1, proof);
     }
 }
+

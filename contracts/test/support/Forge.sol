@@ -20,8 +20,7 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectEmit(address emitter) external;
     function expectCall(address callee, bytes calldata data) external;
-    function startSnapshotGas(string calldata group, string calldata name) external;
-    function stopSnapshotGas() external returns (uint256 gasUsed);
+    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function getBlockTimestamp() external view returns (uint256);
 
     function readFile(string calldata path) external view returns (string memory);
