@@ -52,7 +52,7 @@ def pack(folder: Path, out: Path, as_json: bool) -> None:
     click.echo(f"piece     {packed.piece}")
     click.echo(f"piece v2  {packed.piece_v2}")
     sizes = f"{format_bytes(packed.raw_size)}, padded {format_bytes(packed.padded_size)}"
-    click.echo(f"holds     {packed.files} files in {sizes}")
+    click.echo(f"holds     {packed.files} file{'' if packed.files == 1 else 's'} in {sizes}")
 
 
 @group.command()
@@ -115,7 +115,13 @@ def _run(title: str, work: Callable[[Progress | None], Awaitable[T]]) -> T:
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn(title), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
 
     async def shown() -> T:
         with Bar(*columns, console=console(stderr=True), transient=True) as bar:
