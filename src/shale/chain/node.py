@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -32,7 +33,7 @@ RECEIPT_SECONDS = 600.0
 """How long a transaction may take into a block: 20 epochs of Filecoin."""
 MAX_FEE = AttoFil(2 * 10**18)
 """What a transaction may cost at most, so that no node talks us into burning the wallet."""
-_ATTEMPTS = 4
+_ATTEMPTS = 10
 
 
 class BoundedProvider(AsyncJSONBaseProvider):
@@ -199,9 +200,11 @@ class Node:
                 try:
                     return await self._web3.eth.send_raw_transaction(signed.raw_transaction)
                 except Web3RPCError as error:
-                    # Another process of this wallet was faster: its transaction has our nonce.
+                    # Another process of this wallet was faster: its transaction has our nonce, ours is not taken.
                     if attempt + 1 == _ATTEMPTS or not _nonce_is_taken(str(error)):
                         raise
+                # Apart from each other by chance, or both would go on colliding.
+                await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _landed(self, sent: HexBytes, draft: TxParams) -> TxReceipt:

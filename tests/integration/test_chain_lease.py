@@ -1,0 +1,98 @@
+"""The money of leases on real parts: two leases, one real proof, and every attoFIL where it belongs."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+
+from shale.chain.bench import Bench
+from shale.chain.deploy import deploy
+from shale.chain.devnet import Devnet, fund
+from shale.chain.fvm import FvmChain
+from shale.chain.rpc import Rpc
+from shale.market.lease import EndReason
+from shale.market.order import End
+from shale.market.review import Review
+from shale.payments.batch import Claimable, Leaf, plan_batch
+from shale.proofs.kernel import KernelProver
+from shale.units import ZERO, Address, AttoFil
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    devnet = Devnet(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(devnet.stop)
+        url = (await devnet.start(port)).rpc_url
+        deployment = await deploy(url, None)
+        prover = KernelProver()
+        stack.push_async_callback(prover.close)
+        accounts = [Account.create() for _ in range(3)]
+        for account in accounts:
+            await fund(url, Address(account.address), AttoFil(10**19))
+        chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
+        for chain in chains:
+            stack.push_async_callback(chain.close)
+
+        rpc = Rpc(url)
+        stack.push_async_callback(rpc.close)
+
+        async def now() -> int:
+            return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+
+        yield Bench(*chains, *accounts, prover, now)
+
+
+async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> None:
+    chain, me, ledger = bench.reader, bench.provider_address, bench.reader.deployment.ledger
+    payout = bench.fresh_address()
+    await bench.provider.register(0, "http://one.example", "0x" + "ab" * 32, "0x" + "cd" * 32, payout)
+    assert await chain.verifying_key_hash() == (await bench.prover.circuit()).vk_hash
+
+    ended, running = await bench.opened(), await bench.opened()
+    collateral = ended.order.collateral
+    assert await chain.wallet_balance(ledger) == collateral * 2
+    paid, part = await bench.voucher(ended, 123), await bench.voucher(running, 45)
+    final = End(ended.hash, paid.amount, paid.seconds, EndReason.CLIENT_ENDED, await bench.now())
+    await bench.provider.end_lease(final, bench.signing.sign(final, bench.client_account))
+
+    shard = await chain.shard(me)
+    claimables = []
+    for lease, voucher in ((running, part), (ended, paid)):
+        record = await chain.lease(lease.id)
+        assert record is not None
+        key = lease.order.pay_key
+        claimables.append(
+            Claimable(lease.id, key, record.collateral, record.ended_at > 0, voucher, record.queued, None)
+        )
+    operations = plan_batch(claimables, [], 8)
+    proof = await bench.prove([], operations)
+    assert proof.old_root == shard.root
+    await bench.provider.settle(me, operations, proof)
+
+    earned = paid.amount + part.amount
+    refund = collateral - paid.amount
+    assert (await chain.shard(me)).owed == earned
+    assert await chain.ledger_balance(bench.client_address) == refund
+    # Nothing is made or lost: the contract holds what is free, owed and still locked.
+    locked = collateral - part.amount
+    assert await chain.wallet_balance(ledger) == refund + earned + locked
+
+    await bench.provider.collect(me)
+    await bench.client.withdraw(refund)
+    assert await chain.wallet_balance(payout) == earned
+    assert await chain.ledger_balance(bench.client_address) == ZERO
+    assert await chain.wallet_balance(ledger) == locked
+
+    await bench.client.review(Review(ended.id, 5, "down to the last attoFIL"))
+    standing = await chain.standing(me)
+    assert (standing.reviews, standing.weight_seconds, standing.stars_tenths) == (1, 123, 50)
+    index = next(operation.leaf.index for operation in operations if operation.leaf.lease == running.id)
+    left = Leaf(index, running.id, running.order.pay_key, collateral, part.amount, part.seconds)
+    assert (await chain.shard(me)).root == await bench.prover.root([left])
