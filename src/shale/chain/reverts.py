@@ -55,11 +55,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "NotProviderLease": ("a lease of the batch is another provider's", "plan the batch again"),
     "ProviderOnly": ("only the provider may claim without closing", "send it from the operator's wallet"),
     "NotAllowedYet": ("only the provider may do this before {1}", "wait until then"),
-    "NotOverdue": ("the lease is not overdue before {1}", "wait until then"),
     "MustClose": ("a client has demanded that its lease be closed", "close it in the next batch"),
     "AlreadyDemanded": ("another lease's close is demanded already", "wait until it is closed"),
     "NothingOwed": ("the ledger owes nothing", "settle first"),
     "UnsafeVerifyingKey": ("development keys are not for mainnet", "deploy there with ceremony keys"),
+    "FailedCall": ("the receiver of the money did not take it", "use an address that can be paid"),
+    "PublicInputNotInField": ("a value of the proof is no element of the field", "prove the batch again"),
     "ProofInvalid": ("the proof does not hold", "prove the batch again with the deployment's keys"),
 }
 """For each custom error what happened and what to do; `{0}` is its first argument."""
