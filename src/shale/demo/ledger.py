@@ -52,8 +52,8 @@ class ChainView:
 
         return self._ask(read)
 
-    def locked(self) -> int:
-        """All that the ledger contract holds beyond the clients' free balances, owed money included."""
+    def held_by_ledger(self) -> int:
+        """All the attoFIL that stand at the ledger's contract."""
 
         async def read(chain: FvmChain) -> int:
             return (await chain.wallet_balance(self._network.deployment.ledger)).value

@@ -158,7 +158,7 @@ def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any]
         step.detail = f"{held['end_reason']} after {held['seconds']} paid seconds: {AttoFil(int(held['paid_attofil']))}"
     with report.step("prove the vouchers, post the batch, collect and refund") as step:
         before = view.balances(_PAYOUT, client)
-        locked = view.locked()
+        held_before = view.held_by_ledger()
         batches = stage.provider("provider", "settle", "--now", timeout=900)
         if len(batches) != 1:
             raise Refused(f"{len(batches)} batches were posted instead of one")
@@ -169,8 +169,9 @@ def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any]
             raise Refused("the chain does not show the lease closed")
         report.lease["collateral_attofil"] = record.collateral.value
         report.lease["ticks"] = record.seconds // lease["tick_seconds"]
-        if locked != record.collateral.value or view.locked() != 0:
-            raise Refused("the ledger's contract holds other money than the collateral")
+        # Solvency: the contract holds the locked collateral and the clients' free balances, then only the latter.
+        if held_before != before.client + record.collateral.value or view.held_by_ledger() != after.client:
+            raise Refused("the ledger's contract holds other money than what it owes")
         report.settlement = {
             "batch_size": batch["operations"],
             "constraints": batch["constraints"],
