@@ -1,4 +1,4 @@
-"""Write scikit-learn's handwritten digits (UCI, 1797 images of 8x8) as image files: OUT/{train,test}/<digit>/<n>.pgm."""
+"""Write scikit-learn's handwritten digits (UCI, 1797 images, 8x8) as image files: OUT/{train,test}/<digit>/<n>.pgm."""
 
 import sys
 from pathlib import Path
