@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,17 @@ from shale.paths import Home, private_dir
 
 _MAX_ANSWER = 4 << 20
 _START_SECONDS = 30.0
+
+
+def prepare(home: Home) -> Awaitable[None]:
+    """Begin to start the agent, if it doesn't run, while the caller does other things; awaiting it ends the start."""
+
+    async def begin() -> None:
+        with suppress(Unavailable):
+            _, writer = await _open(home, start=True)
+            writer.close()
+
+    return asyncio.ensure_future(begin())
 
 
 async def adopt(home: Home, name: str) -> None:

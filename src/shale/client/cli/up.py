@@ -136,7 +136,7 @@ class _Call:
 
     async def run(self, account: LocalAccount) -> tuple[Rental, float]:
         """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
-        from shale.client.agent.link import adopt
+        from shale.client.agent.link import adopt, prepare
         from shale.client.leasing import Leasing
         from shale.client.wiring import chain_of, network_of, prover_of, signing_of
         from shale.clock import SystemClock
@@ -152,8 +152,11 @@ class _Call:
                 _show_plan(plan, self._name, wallet, ledger)
             if not confirm("Rent it?", self._yes):
                 raise click.Abort
+            # The agent takes a second or two to come up: let it do so while the provider starts the container.
+            waking = prepare(self._context.home)
             with Progress(quiet=self._json) as progress:
                 rental = await leasing.lease(plan, self._name, self._user_key, progress.report)
+                await waking
                 return rental, progress.seconds
 
     async def _plan(self, leasing: Leasing) -> tuple[Plan, AttoFil, AttoFil]:
