@@ -89,10 +89,10 @@ def _table(found: list[Found], wanted: str | None) -> RenderableType:
     from rich.table import Table
 
     table = Table(box=box.ROUNDED, show_lines=True, border_style="dim", header_style="bold")
-    table.add_column("Provider", overflow="fold", min_width=14)
-    table.add_column("Free / total", overflow="fold", min_width=20)
-    table.add_column("Datasets", overflow="fold", ratio=1)
-    table.add_column("1 CPU + 1 GiB", justify="right", overflow="fold", max_width=16)
+    table.add_column("Provider", overflow="fold", min_width=13)
+    table.add_column("Free / total", overflow="fold", ratio=3)
+    table.add_column("Datasets", overflow="fold", ratio=4)
+    table.add_column("1 CPU, 1 GiB", justify="right", no_wrap=True)
     for item in found:
         table.add_row(_who(item), _resources(item.signed.offer), _datasets(item.signed.offer, wanted), _cost(item))
     return table
@@ -103,7 +103,7 @@ def _who(item: Found) -> RenderableType:
 
     offer = item.signed.offer
     text = Text(offer.name, style="bold")
-    text.append(f"\n{offer.provider[:8]}…{offer.provider[-4:]}", style="dim")
+    text.append(f"\n{offer.provider[:6]}…{offer.provider[-4:]}", style="dim")
     if item.record.miner:
         text.append(f"\nf0{item.record.miner}")
     standing = item.standing
@@ -149,7 +149,7 @@ def _dataset(item: Dataset, whole: bool) -> Tree:
     head = Text(item.name, style="bold")
     head.append(f"  {item.files} files, {format_bytes(item.size)}", style="dim")
     tree = Tree(head, guide_style="dim")
-    cid = item.root if whole else f"{item.root[:10]}…{item.root[-6:]}"
+    cid = item.root if whole else f"{item.root[:7]}…{item.root[-6:]}"
     files = tree.add(Text(cid, style="cyan"))
     for entry in item.entries[:SHOWN_ENTRIES]:
         row = Text(entry.path)
@@ -166,6 +166,6 @@ def _cost(item: Found) -> RenderableType:
     from shale.units import AttoFil
 
     minute = AttoFil(_unit_price(item.signed.offer) * 60)
-    text = Text(f"{fil(minute, 4)}/min")
-    text.append(f"\n{fil(minute * 60, 4)}/h", style="dim")
+    text = Text(f"{fil(minute, 4)}\nper minute")
+    text.append(f"\n{fil(minute * 60, 4)}\nper hour", style="dim")
     return text

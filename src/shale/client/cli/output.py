@@ -30,11 +30,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def fil(amount: AttoFil, digits: int = 6) -> str:
-    """An amount for people, at most so many significant digits; JSON has the exact one."""
-    text = str(amount)
-    number, _, unit = text.partition(" ")
-    whole, dot, fraction = number.partition(".")
-    if not dot:
-        return text
-    kept = fraction[: max(0, digits - len(whole))].rstrip("0")
-    return f"{whole}.{kept} {unit}" if kept else f"{whole} {unit}"
+    """An amount for people, rounded to at most so many digits; JSON has the exact one."""
+    from decimal import ROUND_HALF_EVEN, Context
+
+    number, _, unit = str(amount).partition(" ")
+    if len(number.replace(".", "")) <= digits:
+        return f"{number} {unit}"
+    rounded = Context(prec=digits, rounding=ROUND_HALF_EVEN).create_decimal(number)
+    text = f"{rounded:f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"

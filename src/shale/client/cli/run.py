@@ -14,7 +14,7 @@ from shale.client.cli.output import emit
 from shale.errors import Closed, ConfigError
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
 @json_option
 @click.argument("name")
@@ -24,10 +24,7 @@ def command(name: str, cmd: tuple[str, ...], tty: bool, as_json: bool) -> None:
 
     A single CMD is a line for the remote shell; several words are passed on exactly as they are.
     """
-    words = cmd[1:] if cmd[0] == "--" else cmd
-    if not words:
-        raise click.UsageError("Missing argument 'CMD...'.")
-    line = words[0] if len(words) == 1 else shlex.join(words)
+    line = cmd[0] if len(cmd) == 1 else shlex.join(cmd)
     arguments = [*ssh_arguments(Context(), name, tty), line]
     try:
         if not as_json:
