@@ -99,6 +99,13 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             raise ConfigError("there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
+        circuit = await prover.circuit()
+        if int(circuit.vk_hash, 16) != int(await chain.verifying_key_hash(), 16):
+            raise ConfigError(
+                "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
+            )
+        if circuit.unsafe_development:
+            log.warning("proofs use the unsafe development key: for the desk only")
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
         stack.push_async_callback(store.close)
