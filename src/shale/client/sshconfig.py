@@ -14,7 +14,7 @@ from shale.client.rental import Rental
 from shale.errors import ConfigError
 from shale.paths import Home, private_dir, write_private
 
-_CONTROL_SUFFIX = len("/cm-") + 40 + len(".0123456789abcdef")
+_CONTROL_SUFFIX = len("/cm-") + 16 + len(".0123456789abcdef")
 """ssh binds the socket under a longer name first; the whole must fit into a Unix socket's address."""
 _CONTROL_LIMIT = 104
 
@@ -66,6 +66,7 @@ def _hosts(home: Home, rental: Rental) -> str:
         f"{identity}"
         f"    HostKeyAlias {rental.host}\n"
         f"{known}"
+        "    Ciphers ^aes128-gcm@openssh.com\n"
         f"    ProxyCommand {through} -W [%h]:%p shale-gateway-{rental.name}\n"
         "    ServerAliveInterval 15\n"
         "    ServerAliveCountMax 8\n"
@@ -80,7 +81,8 @@ def _hosts(home: Home, rental: Rental) -> str:
         "    BatchMode yes\n"
         f"    HostKeyAlias shale-gateway-{rental.name}\n"
         f"{known}"
-        f"{_multiplexing(home)}"
+        "    Ciphers ^aes128-gcm@openssh.com\n"
+        f"{_multiplexing(home, rental)}"
         "    ForwardAgent no\n"
         "    ForwardX11 no\n"
         "    ConnectTimeout 15\n"
@@ -90,23 +92,28 @@ def _hosts(home: Home, rental: Rental) -> str:
     )
 
 
-def _multiplexing(home: Home) -> str:
-    """One connection for all; where the home's path is too long for a socket, each ssh makes its own."""
+def _multiplexing(home: Home, rental: Rental) -> str:
+    """One connection for all of a lease; where the home's path is too long for a socket, each ssh makes its own.
+
+    Named by the lease, not by ssh's %C: that is the same for all leases at one gateway, whose keys may do different things.
+    """
     folder = ssh_dir(home)
     if len(os.fsencode(folder)) + _CONTROL_SUFFIX > _CONTROL_LIMIT:
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         folder = Path(runtime)
         if not runtime or len(os.fsencode(folder)) + _CONTROL_SUFFIX > _CONTROL_LIMIT:
             return ""
-    return f"    ControlMaster auto\n    ControlPath {_path(folder / 'cm-', '%C')}\n    ControlPersist 10m\n"
+    return (
+        f"    ControlMaster auto\n    ControlPath {_path(folder / f'cm-{rental.id[2:18]}')}\n    ControlPersist 10m\n"
+    )
 
 
-def _path(path: Path, tokens: str = "") -> str:
+def _path(path: Path) -> str:
     """A path as a value of ssh's configuration: quoted, its percent signs not taken for tokens."""
     text = str(path)
     if '"' in text or "\n" in text:
         raise ConfigError(f"ssh can't take the path {text!r}", "choose another --home or --ssh-key")
-    return '"' + text.replace("%", "%%") + tokens + '"'
+    return '"' + text.replace("%", "%%") + '"'
 
 
 def user_config() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
 from shale.tunnel.gateway import Gateway, Grant
+from shale.tunnel.link import Link
 from shale.tunnel.meters import MeterSockets
 from shale.units import LeaseId
 
@@ -63,6 +65,7 @@ class Lifecycle:
         self._gpus: dict[LeaseId, tuple[str, ...]] = {}
         self._tasks: dict[LeaseId, list[asyncio.Task[None]]] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._connections: dict[LeaseId, set[int]] = {}
         self._ending: dict[LeaseId, asyncio.Lock] = {}
         self.on_ended: Callable[[], None] = lambda: None
 
@@ -183,13 +186,20 @@ class Lifecycle:
 
         meter = LeaseMeter(held, terms, self._parts.meter, on_end)
         self._meters[held.id] = meter
-        socket = await self._parts.sockets.open(held.id, meter.serve)
+        socket = await self._parts.sockets.open(held.id, functools.partial(self._joined, meter))
         self._grants[held.id] = Grant(held.order.gateway_key, socket, container.address, container.port)
         self._parts.gateway.allow(self._grants.values())
         self._tasks[held.id] = [
             self._spawn(meter.run(container.state is ContainerState.PAUSED)),
             self._spawn(self._watch(held.id)),
         ]
+
+    async def _joined(self, meter: LeaseMeter, link: Link, pid: int) -> None:
+        """A connection of the lease's client: remembered, so that the lease's end can cut it."""
+        connection = self._parts.gateway.connection_of(pid)
+        if connection is not None:
+            self._connections.setdefault(meter.lease, set()).add(connection)
+        await meter.serve(link)
 
     async def _watch(self, lease: LeaseId) -> None:
         """End the lease when its container exits by itself."""
@@ -227,10 +237,8 @@ class Lifecycle:
             )
             meter = self._meters.pop(lease, None)
             if meter is not None:
-                peer = meter.peer
                 await meter.close(final)
-                if peer:
-                    self._parts.gateway.cut(peer)
+            self._parts.gateway.cut(self._connections.pop(lease, set()))
             await self._clear(held)
         self._ending.pop(lease, None)
         self.on_ended()

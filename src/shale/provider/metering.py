@@ -67,7 +67,6 @@ class LeaseMeter:
         self._on_end = on_end
         self._meter = Meter(terms, served=held.served, paid_seconds=held.lease.seconds).forgetting()
         self._link: Link | None = None
-        self._peer = 0
         self._wake = asyncio.Event()
         self._paying = asyncio.Lock()
         self._ending = False
@@ -82,11 +81,6 @@ class LeaseMeter:
     def served(self) -> float:
         """Seconds given so far."""
         return self._meter.served
-
-    @property
-    def peer(self) -> int:
-        """The pid of the connected agent's forced command, 0 if none is."""
-        return self._peer
 
     @property
     def connected(self) -> bool:
@@ -180,7 +174,7 @@ class LeaseMeter:
             with suppress(Closed):
                 await self._link.send(message)
 
-    async def serve(self, link: Link, pid: int) -> None:
+    async def serve(self, link: Link) -> None:
         """Talk with the client's agent until either side leaves; a newer connection takes the place of an older."""
         try:
             hello = await asyncio.wait_for(link.receive(), 20)
@@ -191,7 +185,7 @@ class LeaseMeter:
             return
         if self._link is not None:
             self._link.close()
-        self._link, self._peer = link, pid
+        self._link = link
         self._meter = self._meter.forgetting()
         self._wake.set()
         try:
@@ -201,7 +195,7 @@ class LeaseMeter:
             return
         finally:
             if self._link is link:
-                self._link, self._peer = None, 0
+                self._link = None
 
     def _welcome(self, hello: Hello) -> Welcome:
         at = self._parts.clock.now()

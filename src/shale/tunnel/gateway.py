@@ -100,12 +100,28 @@ class Gateway:
         text = "".join(grant.line(self._relay) + "\n" for grant in grants)
         write_private(self._folder / "authorized_keys", text.encode(), 0o644)
 
-    def cut(self, pid: int) -> None:
-        """End the connection whose forced command has this pid: the lease is over, its forwardings too."""
-        parent = _parent(pid)
-        if parent is not None and _comm(parent).startswith("sshd") and parent != self._running_pid():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(parent, signal.SIGTERM)
+    def connection_of(self, pid: int) -> int | None:
+        """The process that serves the connection whose forced command has this pid; None if it isn't one of ours."""
+        listener = self._running_pid()
+        ancestor: int | None = pid
+        # The relay, perhaps its shell, sshd's unprivileged and its monitoring process: more would be no connection.
+        for _ in range(6):
+            if ancestor is None or listener is None:
+                return None
+            parent = _parent(ancestor)
+            if parent == listener:
+                return ancestor
+            ancestor = parent
+        return None
+
+    def cut(self, connections: Iterable[int]) -> None:
+        """End these connections: their lease is over, and with it what they forward."""
+        listener = self._running_pid()
+        for connection in connections:
+            # A pid may be somebody else's by now; a child of our listener is a connection of ours.
+            if listener is not None and _parent(connection) == listener:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(connection, signal.SIGTERM)
 
     async def down(self) -> None:
         """Stop sshd and every connection through it."""
