@@ -95,7 +95,7 @@ def _hosts(home: Home, rental: Rental) -> str:
 def _multiplexing(home: Home, rental: Rental) -> str:
     """One connection for all of a lease; where the home's path is too long for a socket, each ssh makes its own.
 
-    Named by the lease, not by ssh's %C: that is the same for all leases at one gateway, whose keys may do different things.
+    Named by the lease, not by ssh's %C: that is the same for all leases at one gateway, each with its own rights.
     """
     folder = ssh_dir(home)
     if len(os.fsencode(folder)) + _CONTROL_SUFFIX > _CONTROL_LIMIT:
