@@ -124,10 +124,13 @@ class Store:
     def raise_paid(self, lease: LeaseId, amount: AttoFil, seconds: int, at: int) -> Rental:
         """Keep that a voucher for this much is about to be signed; it is on the disk when this returns.
 
-        Raises Refused when either would fall, or the amount exceeds the collateral; the same again is fine.
+        Raises Refused when either would fall, or the amount exceeds the collateral; the same again is fine. Raises
+        Closed when the lease has ended: whoever still holds its key signs no more.
         """
         with self._begin() as connection:
             now = _get(connection, lease)
+            if now.ended:
+                raise Closed(f"the lease {now.name} has ended", "sign nothing more")
             if amount < now.paid or seconds < now.seconds:
                 raise Refused(f"{now.paid} for {now.seconds} s was signed before", "never sign a lower voucher")
             if amount > now.collateral:

@@ -12,8 +12,8 @@ from shale.client.cli.output import emit
 _WAYS = {
     "agent": "",
     "provider": "",
-    "chain": "The provider doesn't answer: your End is written to the chain, and the collateral can be freed in 24 h.",
-    "books": "The provider doesn't have it, and nothing was locked for it.",
+    "chain": "The provider doesn't answer properly: your End stands on the chain, the collateral can be freed in 24 h.",
+    "books": "The provider doesn't run it.",
 }
 
 
