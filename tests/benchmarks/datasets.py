@@ -65,7 +65,7 @@ def measure() -> list[Row]:
 @contextmanager
 def _mounted(car: Path, point: Path, verify: str) -> Iterator[None]:
     """The kernel's own mount, as the provider's daemon starts it."""
-    command = [KERNEL, "mount", "--source", car, "--dir", point, "--verify", verify]
+    command = [KERNEL, "mount", "--source", str(car), "--dir", str(point), "--verify", verify]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for a pipe"
         assert process.stderr is not None, "asked for a pipe"

@@ -14,6 +14,7 @@ from typing import Any
 
 from coincurve import PrivateKey
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 from tests.benchmarks.frame import Row, medians, row, timed
 
 from shale.chain.bench import Bench, Lease
@@ -147,16 +148,20 @@ async def _world(folder: Path, prover: KernelProver) -> AsyncIterator[tuple[Benc
         stack.push_async_callback(devnet.stop)
         url = (await devnet.start(port)).rpc_url
         deployment = await deploy(url, None)
-        accounts = [Account.create() for _ in range(3)]
-        for account in accounts:
+        client, provider, stranger = (Account.create() for _ in range(3))
+        for account in (client, provider, stranger):
             await fund(url, Address(account.address), AttoFil(10**19))
-        chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
-        for chain in chains:
+
+        def seen_by(account: LocalAccount | None) -> FvmChain:
+            chain = FvmChain(deployment, url, account)
             stack.push_async_callback(chain.close)
+            return chain
+
         rpc = Rpc(url)
         stack.push_async_callback(rpc.close)
 
         async def now() -> int:
             return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
 
-        yield Bench(*chains, *accounts, prover, now), rpc
+        chains = (seen_by(client), seen_by(provider), seen_by(stranger), seen_by(None))
+        yield Bench(*chains, client, provider, stranger, prover, now), rpc
