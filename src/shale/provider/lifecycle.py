@@ -238,7 +238,7 @@ class Lifecycle:
             meter = self._meters.pop(lease, None)
             if meter is not None:
                 await meter.close(final)
-            self._parts.gateway.cut(self._connections.pop(lease, set()))
+            self._spawn(self._parts.gateway.cut(self._connections.pop(lease, set())))
             await self._clear(held)
         self._ending.pop(lease, None)
         self.on_ended()

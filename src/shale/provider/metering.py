@@ -257,8 +257,9 @@ class LeaseMeter:
         """End the lease by the client's signed word. Returns the provider's final state; raises InputRefused."""
         if end.order != self._hash or end.reason not in _CLIENT_REASONS:
             raise InputRefused("that End is not the client's to send", "sign reason client_ended or verdict")
-        if end.amount > self._paid:
-            raise InputRefused("that End claims more than was paid", "sign the highest acknowledged voucher")
+        # It may name more than is stored here: a voucher that was signed and never arrived. It takes nothing back.
+        if end.amount > self._order.collateral:
+            raise InputRefused("that End claims more than the collateral", "sign the highest voucher")
         self._parts.signing.check(end, signature, self._order.client)
         return await self._on_end(end.reason)
 

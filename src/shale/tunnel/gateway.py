@@ -114,14 +114,24 @@ class Gateway:
             ancestor = parent
         return None
 
-    def cut(self, connections: Iterable[int]) -> None:
-        """End these connections: their lease is over, and with it what they forward."""
+    async def cut(self, connections: Iterable[int], patience: float = 5.0) -> None:
+        """End these connections, whose lease is over, and with them what they forward.
+
+        They have `patience` seconds to end by themselves: the final state may still be on its way to the client.
+        """
+        ours = [connection for connection in connections if self._is_connection(connection)]
+        try:
+            await asyncio.gather(*(_exited(connection, patience) for connection in ours))
+        finally:
+            for connection in ours:
+                # A pid may be somebody else's by now; a child of our listener is a connection of ours.
+                if self._is_connection(connection):
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(connection, signal.SIGTERM)
+
+    def _is_connection(self, pid: int) -> bool:
         listener = self._running_pid()
-        for connection in connections:
-            # A pid may be somebody else's by now; a child of our listener is a connection of ours.
-            if listener is not None and _parent(connection) == listener:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(connection, signal.SIGTERM)
+        return listener is not None and _parent(pid) == listener
 
     async def down(self) -> None:
         """Stop sshd and every connection through it."""
@@ -262,11 +272,18 @@ async def ensure_gateway_user() -> bool:
 
 
 async def _gone(pid: int) -> None:
-    """Return when the process is gone: by its pidfd where it isn't our child."""
+    """Return when the process is gone; it is killed when it takes too long."""
+    if not await _exited(pid, 10):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def _exited(pid: int, seconds: float) -> bool:
+    """Whether the process, which needn't be our child, ends within that time: an event of its pidfd, not a poll."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
-        return
+        return True
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -276,13 +293,13 @@ async def _gone(pid: int) -> None:
 
     loop.add_reader(descriptor, note)
     try:
-        await asyncio.wait_for(ended, 10)
+        await asyncio.wait_for(ended, seconds)
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        return False
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+    return True
 
 
 def _comm(pid: int) -> str:
