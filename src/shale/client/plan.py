@@ -129,13 +129,13 @@ def checked_cid(text: str) -> Cid:
     """A CID as datasets are named: version 1 in base32, or version 0 (``Qm…``). Raises InputRefused."""
     if re.fullmatch(r"Qm[1-9A-HJ-NP-Za-km-z]{44}", text):
         return Cid(text)
-    if re.fullmatch(r"b[a-z2-7]{8,127}", text):
+    if re.fullmatch(r"b[a-z2-7]{7,127}", text):
         digits = text[1:].upper()
         try:
             raw = b32decode(digits + "=" * (-len(digits) % 8))
         except Base32Error:
             raw = b""
-        if raw[:1] == b"\x01" and len(raw) >= 5:
+        if raw[:1] == b"\x01" and len(raw) >= 4:
             return Cid(text)
     raise InputRefused(f"{text[:80]!r} is not a CID", "copy one from shale datasets (bafy…)")
 

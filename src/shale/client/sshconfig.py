@@ -46,6 +46,11 @@ def write_ssh_config(home: Home, rentals: Iterable[Rental]) -> Path:
     return config_path(home)
 
 
+def is_written(home: Home, name: str) -> bool:
+    """Whether a lease of that name can be entered, as far as the file says."""
+    return f"Host shale-{name}" in _lines(config_path(home))
+
+
 def _hosts(home: Home, rental: Rental) -> str:
     shell, gateway = rental.shell, rental.gateway
     assert shell is not None, "only leases with a shell are written"

@@ -46,7 +46,16 @@ def command(name: str, cmd: tuple[str, ...], tty: bool, as_json: bool) -> None:
 
 def ssh_arguments(context: Context, name: str, tty: bool) -> list[str]:
     """The ssh command that reaches a living lease. Raises Closed when it has ended or isn't ready."""
-    from shale.client.sshconfig import config_path
+    from shale.client.rental import checked_name
+    from shale.client.sshconfig import config_path, is_written
+
+    # The books are opened only to say why not: loading what reads them takes longer than the whole command.
+    if not is_written(context.home, checked_name(name)):
+        raise _why_not(context, name)
+    return ["ssh", "-F", str(config_path(context.home)), *(["-t"] if tty else []), f"shale-{name}", "--"]
+
+
+def _why_not(context: Context, name: str) -> Closed:
     from shale.client.store import Store
 
     store = Store(context.home)
@@ -55,7 +64,7 @@ def ssh_arguments(context: Context, name: str, tty: bool) -> list[str]:
     finally:
         store.close()
     if rental.ended:
-        raise Closed(f"the lease {name} has ended ({rental.end_reason.text})", "begin another with shale up")
+        return Closed(f"the lease {name} has ended ({rental.end_reason.text})", "begin another with shale up")
     if rental.shell is None:
-        raise Closed(f"the lease {name} is not ready yet", "see shale ps")
-    return ["ssh", "-F", str(config_path(context.home)), *(["-t"] if tty else []), rental.host, "--"]
+        return Closed(f"the lease {name} is not ready yet", "see shale ps")
+    return Closed(f"the ssh configuration lacks the lease {name}", "write it again: shale ssh-config")
