@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from shale.errors import ConfigError, ShaleError
+from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
 from shale.provider.wiring import Provider, wire
@@ -41,6 +42,8 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         await stack.enter_async_context(_http(provider.public, listener))
         await stack.enter_async_context(_http(provider.admin, door))
         await provider.announce()
+        if await provider.desk.store.leases(LeaseState.ENDED):
+            provider.ended.set()
         redeemer = asyncio.create_task(_redeem(provider))
         stack.callback(redeemer.cancel)
         ready(provider)
