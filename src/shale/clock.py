@@ -36,6 +36,24 @@ class SystemClock:
         await asyncio.sleep(max(0.0, steady - time.monotonic()))
 
 
+_SHORTEST = 0.0005
+
+
+async def wait_event(clock: Clock, event: asyncio.Event, seconds: float | None) -> None:
+    """Return when the event is set, or `seconds` have passed; None waits for the event alone."""
+    if seconds is None:
+        await event.wait()
+        return
+    # Never for nothing: where a sum is rounded down, the caller would come back here at the same moment, forever.
+    timer = asyncio.ensure_future(clock.sleep_until(clock.steady() + max(seconds, _SHORTEST)))
+    woken = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (timer, woken):
+            task.cancel()
+
+
 class ManualClock:
     """A clock that a test moves by hand; sleepers wake in the order of their times."""
 
@@ -54,20 +72,26 @@ class ManualClock:
         if steady <= self._steady:
             await asyncio.sleep(0)
             return
-        event = asyncio.Event()
-        self._sleepers.append((steady, event))
-        await event.wait()
+        entry = (steady, asyncio.Event())
+        self._sleepers.append(entry)
+        try:
+            await entry[1].wait()
+        finally:
+            self._sleepers = [other for other in self._sleepers if other is not entry]
 
     async def advance(self, seconds: float) -> None:
         """Move time on, waking each sleeper at its own moment and letting it run."""
         target = self._steady + seconds
         while due := [entry for entry in self._sleepers if entry[0] <= target]:
-            moment, event = min(due, key=lambda entry: entry[0])
-            self._sleepers = [entry for entry in self._sleepers if entry[1] is not event]
-            self._steady = max(self._steady, moment)
-            event.set()
-            for _ in range(20):
-                await asyncio.sleep(0)
+            entry = min(due, key=lambda entry: entry[0])
+            self._sleepers.remove(entry)
+            self._steady = max(self._steady, entry[0])
+            entry[1].set()
+            await self.settle()
         self._steady = target
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let what was woken run until it waits again; where threads take part, a subclass knows better."""
         for _ in range(20):
             await asyncio.sleep(0)

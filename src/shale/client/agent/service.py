@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from shale.chain.network import Network
+from shale.client.agent.dial import SshDial
 from shale.client.agent.session import Session, SessionParts
 from shale.client.api import ProviderApi, end_from_json, end_to_json
 from shale.client.rental import Rental
@@ -115,6 +116,7 @@ class Agent:
             signing=SigningDomain(deployment.chain_id, deployment.market),
             domain=await self._prover.domain(deployment.chain_id, deployment.ledger),
             ssh_config=config_path(self._home),
+            dial=SshDial(config_path(self._home)),
             probes=self._probes,
             policy=Policy(),
             ask_state=_ask_state,

@@ -10,23 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shale.client.agent.payer import Payer
+from shale.client.agent.dial import Dial
+from shale.client.agent.health import Health
+from shale.client.agent.payer import GRACE_SECONDS, TOLERANCE_SECONDS, Due, Payer
 from shale.client.agent.view import LeaseView
 from shale.client.rental import Rental
 from shale.client.store import Store
-from shale.clock import Clock
+from shale.clock import Clock, wait_event
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
-from shale.market.order import End
+from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
 from shale.proofs.prover import PaySecret, Prover
 from shale.quality.hookspecs import Probe
 from shale.quality.hookspecs import Session as ProbedSession
-from shale.quality.loader import run_probe
-from shale.quality.verdict import Policy, Standing
+from shale.quality.verdict import Policy
 from shale.tunnel.link import Link
 from shale.tunnel.messages import (
-    MAX_LINE,
     Ack,
     EndSent,
     Hello,
@@ -43,6 +43,11 @@ log = logging.getLogger("shale.agent")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HELLO_SECONDS = 30.0
+_BURST, _PER_SECOND = 100, 10
+"""How many messages a connection may bring: a burst, and so many more for each second."""
+
+_AHEAD = "the provider's meter runs ahead of our clock: paying when it is due"
+_WITHHELD = "payment withheld: "
 
 AskState = Callable[[Rental], Awaitable[tuple[str, str]]]
 """Asks the provider's API for a lease's state and end reason. Raises Closed when it has no such lease."""
@@ -58,6 +63,7 @@ class SessionParts:
     signing: SigningDomain
     domain: str
     ssh_config: Path
+    dial: Dial
     probes: tuple[Probe, ...]
     policy: Policy
     ask_state: AskState
@@ -70,19 +76,32 @@ class Session:
         self._parts = parts
         self._rental = rental
         self._secret: PaySecret = parts.store.pay_secret(rental.name)
-        self._payer = Payer(rental.order, rental.order_hash, rental.acceptance.host_key, rental.paid, rental.seconds)
-        self._changed = changed
         # Wall time once, at the start; from then on the steady clock, which nobody sets.
         self._elapsed_before = max(0, parts.clock.now() - rental.created_at)
-        self._began = parts.clock.steady()
+        self._began = self._passed_at = parts.clock.steady()
+        self._payer = Payer(
+            rental.order,
+            rental.order_hash,
+            rental.acceptance.host_key,
+            rental.paid,
+            rental.seconds,
+            served=float(min(self._elapsed_before, rental.seconds + GRACE_SECONDS)),
+        )
+        self._changed = changed
         self._link: Link | None = None
-        self._standing = Standing()
+        self._reading: Reading | None = None
+        self._stirred = asyncio.Event()
+        self._signing = asyncio.Lock()
+        self._health = self._new_health()
         self._tick = 0
         self._usage = (0, 0)
         self._note = ""
-        self._leaving = False
-        self._final: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._owed: Message | None = None
+        self._leaving: EndSent | None = None
+        self._over = asyncio.Event()
+        self._final: End | None = None
+
+    def __repr__(self) -> str:
+        return f"Session({self.name!r}, {self._rental.state.value}, {self._payer.paid})"
 
     @property
     def name(self) -> str:
@@ -102,7 +121,7 @@ class Session:
             collateral=rental.collateral,
             seconds=self._payer.seconds,
             tick=self._tick,
-            verdict=self._standing.worst,
+            verdict=self._health.worst,
             cpu_millis=self._usage[0],
             memory_bytes=self._usage[1],
             end_reason=rental.end_reason.text,
@@ -115,7 +134,7 @@ class Session:
 
     async def run(self) -> None:
         """Keep the tunnel up until the lease has ended."""
-        probing = asyncio.create_task(self._probe_all())
+        probing = asyncio.create_task(self._health.run())
         attempt = 0
         try:
             while not self._rental.ended:
@@ -124,7 +143,7 @@ class Session:
                     await self._connect()
                 except (Closed, Unavailable, TimeoutError) as error:
                     self._tell(f"tunnel down: {error}")
-                except (Refused, InputRefused) as error:
+                except ShaleError as error:
                     # The provider breaks the terms: nothing more is paid, so it will freeze and end by itself.
                     log.warning("%s: %s", self.name, error)
                     self._tell(f"not paying: {error}")
@@ -140,125 +159,182 @@ class Session:
     async def _gone(self) -> bool:
         """Ask the provider whether the lease still lives; if it has ended, end it here with the true reason."""
         try:
-            state, reason = await self._parts.ask_state(self._rental)
+            state, name = await self._parts.ask_state(self._rental)
         except Closed:
-            state, reason = "ended", EndReason.HOST_FAILURE.text
+            state, name = "ended", EndReason.HOST_FAILURE.text
         except ShaleError:
             return False
         if state not in ("ended", "settled"):
             return False
-        self._end(EndReason[reason.upper()] if reason.upper() in EndReason.__members__ else EndReason.PROVIDER_ENDED)
+        reason = EndReason.__members__.get(name.upper(), EndReason.NONE)
+        await self._end(reason or EndReason.PROVIDER_ENDED)
         return True
 
     async def _connect(self) -> None:
         """One connection from its hello to its end. Raises Closed, Unavailable or Refused."""
-        process = await asyncio.create_subprocess_exec(
-            "ssh", "-F", str(self._parts.ssh_config), "-T", f"shale-gateway-{self.name}",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            limit=MAX_LINE,
-        )  # fmt: skip
-        assert process.stdin is not None, "asked for pipes"
-        assert process.stdout is not None, "asked for pipes"
-        link = Link(process.stdout, process.stdin)
+        await self._reload()
+        if self._rental.ended:
+            return
+        link, hang_up = await self._parts.dial(f"shale-gateway-{self.name}")
+        work: list[asyncio.Future[None]] = []
         try:
-            nonce = new_nonce(secrets.token_bytes)
-            await link.send(Hello(self._rental.id, nonce))
-            async with asyncio.timeout(_HELLO_SECONDS):
-                welcome = await link.receive()
-            if not isinstance(welcome, Welcome):
-                raise InputRefused("the provider did not answer the hello")
-            payer, state = self._payer.welcomed(welcome, nonce)
-            self._parts.signing.check(state, welcome.signature, self._rental.order.provider)
-            self._payer = payer
+            await self._greet(link)
             self._link = link
             self._tell("")
-            if self._owed is not None:
-                await link.send(self._owed)
-            while True:
-                await self._take(await link.receive())
+            await self._catch_up()
+            work = [asyncio.ensure_future(self._receive(link)), asyncio.ensure_future(self._keep_paying())]
+            done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            self._link = None
+            self._link = self._reading = None
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            await hang_up()
             self._changed()
-            link.close()
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+
+    async def _reload(self) -> None:
+        """The books again: they are what was truly signed, and another command may have ended the lease."""
+        self._rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
+        self._payer = replace(self._payer, paid=self._rental.paid, seconds=self._rental.seconds)
+        if self._rental.ended:
+            self._over.set()
+
+    async def _greet(self, link: Link) -> None:
+        nonce = new_nonce(secrets.token_bytes)
+        await link.send(Hello(self._rental.id, nonce))
+        async with asyncio.timeout(_HELLO_SECONDS):
+            welcome = await link.receive()
+        if not isinstance(welcome, Welcome):
+            raise InputRefused("the provider did not answer the hello")
+        payer, state = self._payer.welcomed(welcome, nonce)
+        self._parts.signing.check(state, welcome.signature, self._rental.order.provider)
+        self._payer = payer
+        # A provider whose container is frozen says so next; nobody told us of a thaw while we were away.
+        await self._become(LeaseState.RUNNING)
+
+    async def _catch_up(self) -> None:
+        """Say again what the provider may have missed: the highest voucher, then our End."""
+        if self._payer.acked < self._payer.paid:
+            tick = self._payer.seconds // self._rental.order.tick_seconds
+            await self._sign(Due(self._payer.paid, self._payer.seconds, tick, 0.0))
+        if self._leaving is not None:
+            await self._send(self._leaving)
+
+    async def _receive(self, link: Link) -> None:
+        """Take what the provider sends, until the connection ends or the lease does."""
+        since, count = self._parts.clock.steady(), 0
+        while not self._rental.ended:
+            message = await link.receive()
+            count += 1
+            if count > _BURST + _PER_SECOND * (self._parts.clock.steady() - since):
+                raise Refused("the provider sends too many messages")
+            await self._take(message)
+            self._changed()
 
     async def _take(self, message: Message) -> None:
         match message:
             case ReadingSent():
-                await self._pay(message)
+                reading = self._payer.reading_of(message)
+                self._parts.signing.check(reading, message.signature, self._rental.order.provider)
+                self._reading, self._tick = reading, reading.tick
+                self._usage = (message.cpu_millis, message.memory_bytes)
+                self._stirred.set()
             case Ack():
                 self._payer = self._payer.acknowledged(message)
             case RefuseVoucher():
                 self._tell(f"voucher refused: {message.reason}")
             case Notice():
-                self._noticed(message)
+                await self._noticed(message)
             case EndSent():
                 final = self._payer.ended(message)
                 self._parts.signing.check(final, message.signature, self._rental.order.provider)
-                self._end(final.reason)
-                if not self._final.done():
-                    self._final.set_result(final)
-                raise Closed("the lease has ended")
+                self._final = final
+                await self._end(final.reason)
             case _:
                 raise InputRefused("that message is the client's to send")
-        self._changed()
 
-    async def _pay(self, sent: ReadingSent) -> None:
-        reading = self._payer.reading_of(sent)
-        self._parts.signing.check(reading, sent.signature, self._rental.order.provider)
-        due = self._payer.due(reading, self._elapsed())
-        self._tick = reading.tick
-        self._usage = (sent.cpu_millis, sent.memory_bytes)
+    async def _keep_paying(self) -> None:
+        """Pay the newest reading; what may not be paid yet is looked at again when it may, or something changes."""
+        while True:
+            self._stirred.clear()
+            await wait_event(self._parts.clock, self._stirred, await self._pay())
+
+    async def _pay(self) -> float | None:
+        """Pay what may be paid now. Returns when to look again; None when only an event can change something."""
+        reading = self._reading
+        if reading is None or self._leaving is not None:
+            return None
+        now = self._parts.clock.steady()
+        self._payer, self._passed_at = self._payer.passed(now - self._passed_at), now
+        due = self._payer.due(reading)
+        fresh = due.seconds > self._payer.seconds
+        withheld = self._health.withheld() if fresh else None
+        if withheld is not None:
+            self._tell(f"{_WITHHELD}{withheld}")
+            if withheld.fresh:
+                await self._send(Notice("verdict", str(withheld)))
+            return withheld.seconds
+        if fresh or not due.wait:
+            await self._sign(due)
         if due.wait:
-            self._tell("the provider's meter runs ahead of our clock: paying when it is due")
-            await self._parts.clock.sleep_until(self._parts.clock.steady() + due.wait)
-        if self._leaving:
-            return
-        withheld = self._standing.withheld(self._parts.policy)
-        if withheld is not None and due.amount > self._payer.paid:
-            self._tell(f"payment withheld: {withheld.probe}: {withheld.detail}")
-            await self._send(Notice("verdict", f"{withheld.probe}: {withheld.detail}"[:500]))
-            self._owed_reading = sent
-            return
-        payer = self._payer.signing(due)
-        # On the disk before it leaves: after a crash the highest amount ever signed is known.
-        await asyncio.to_thread(
-            self._parts.store.raise_paid, self._rental.id, due.amount, due.seconds, self._parts.clock.now()
-        )
-        self._payer = payer
-        voucher = await self._parts.prover.sign(
-            self._secret, self._parts.domain, self._rental.id, due.amount, due.seconds
-        )
-        await self._send(VoucherSent(due.tick, voucher.amount, voucher.seconds, voucher.signature))
+            if due.wait > TOLERANCE_SECONDS:
+                self._tell(_AHEAD)
+            return due.wait
+        if self._note.startswith((_AHEAD, _WITHHELD)):
+            self._tell("")
+        if self._reading is reading:
+            self._reading = None
+        return None
 
-    _owed_reading: ReadingSent | None = None
-    """The last reading that a verdict left unpaid: paid at once when the probe recovers."""
+    async def _sign(self, due: Due) -> None:
+        async with self._signing:
+            payer = self._payer.signing(due)
+            # On the disk before it leaves: after a crash the highest amount ever signed is known.
+            self._rental = await asyncio.to_thread(
+                self._parts.store.raise_paid, self._rental.id, due.amount, due.seconds, self._parts.clock.now()
+            )
+            self._payer = replace(payer, acked=self._payer.acked)
+            voucher = await self._parts.prover.sign(
+                self._secret, self._parts.domain, self._rental.id, due.amount, due.seconds
+            )
+            await self._send(VoucherSent(due.tick, voucher.amount, voucher.seconds, voucher.signature))
+        self._changed()
 
     async def _send(self, message: Message) -> None:
         if self._link is None:
             raise Closed("the tunnel is down")
         await self._link.send(message)
 
-    def _noticed(self, notice: Notice) -> None:
-        states = {"frozen": LeaseState.FROZEN, "thawed": LeaseState.RUNNING}
-        if notice.kind in states and self._rental.state is not states[notice.kind]:
-            self._rental = self._parts.store.set_state(self._rental.id, states[notice.kind])
-        self._tell("" if notice.kind == "thawed" else f"{notice.kind}: {notice.text}")
+    async def _noticed(self, notice: Notice) -> None:
+        match notice.kind:
+            case "frozen":
+                await self._become(LeaseState.FROZEN)
+            case "thawed":
+                await self._become(LeaseState.RUNNING)
+                self._tell("")
+                self._health.look_again()
+                return
+            case _:
+                pass
+        if not self._note.startswith(_WITHHELD):
+            self._tell(f"{notice.kind}: {notice.text}")
+
+    async def _become(self, state: LeaseState) -> None:
+        if self._rental.state is not state:
+            self._rental = await asyncio.to_thread(self._parts.store.set_state, self._rental.id, state)
 
     def _tell(self, note: str) -> None:
         self._note = note
         self._changed()
 
-    def _end(self, reason: EndReason) -> None:
-        self._rental = self._parts.store.end(self._rental.id, reason, self._parts.clock.now())
+    async def _end(self, reason: EndReason) -> None:
+        self._rental = await asyncio.to_thread(self._parts.store.end, self._rental.id, reason, self._parts.clock.now())
+        self._over.set()
         self._tell("")
 
-    async def _probe_all(self) -> None:
-        await asyncio.gather(*(self._probe(probe) for probe in self._parts.probes))
-
-    async def _probe(self, probe: Probe) -> None:
+    def _new_health(self) -> Health:
         shell = self._rental.shell
         assert shell is not None, "the agent adopts leases whose shell is known"
         session = ProbedSession(
@@ -269,36 +345,35 @@ class Session:
             shell.port,
             self._parts.ssh_config,
         )
-        while True:
-            if self._rental.state is LeaseState.RUNNING:
-                verdict = await run_probe(probe, session, self._parts.clock)
-                self._standing = self._standing.after(verdict)
-                self._changed()
-                if self._owed_reading is not None and self._standing.withheld(self._parts.policy) is None:
-                    sent, self._owed_reading = self._owed_reading, None
-                    with suppress(ShaleError):
-                        await self._pay(sent)
-            await self._parts.clock.sleep_until(self._parts.clock.steady() + probe.interval)
+
+        def judging() -> bool:
+            return self._rental.state is LeaseState.RUNNING and self._link is not None
+
+        def changed() -> None:
+            self._stirred.set()
+            self._changed()
+
+        parts = self._parts
+        return Health(session, parts.probes, parts.policy, parts.clock, judging, changed)
 
     async def end(self, end: End, signature: str, seconds: float = 30.0) -> End:
-        """Send the client's signed End, and return the provider's. Raises Unavailable when it doesn't come in time."""
+        """Send the client's signed End, and return the provider's.
+
+        Raises Unavailable when it doesn't come in time, Closed when the lease ended without one.
+        """
         if end.order != self._rental.order_hash:
             raise InputRefused("that End is for another lease", "sign one for this lease")
-        self._leaving = True
-        message = EndSent(end.amount, end.seconds, end.reason, end.at, signature)
-        self._owed = message
+        self._leaving = EndSent(end.amount, end.seconds, end.reason, end.at, signature)
+        # After a voucher that is being sent: the provider must know it before the End that names it.
+        async with self._signing:
+            with suppress(Closed):
+                await self._send(self._leaving)
         try:
-            if self._link is not None:
-                with suppress(Closed):
-                    await self._link.send(message)
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(self._final)
+            await asyncio.wait_for(self._over.wait(), seconds)
         except TimeoutError:
-            self._leaving = False
-            self._owed = None
+            self._leaving = None
+            self._stirred.set()
             raise Unavailable("the provider does not answer through the tunnel", "try again") from None
-
-
-def rested(rental: Rental) -> Rental:
-    """A rental as its session takes it over: frozen ones are seen as running until the provider says otherwise."""
-    return replace(rental, state=LeaseState.RUNNING) if rental.state is LeaseState.FROZEN else rental
+        if self._final is None:
+            raise Closed(f"the lease has ended ({self._rental.end_reason.text})", "see shale ps --all")
+        return self._final
