@@ -21,12 +21,14 @@ from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey, new_ssh_key
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
-from shale.units import LeaseId, checked_address, lease_id_of
+from shale.units import Address, AttoFil, LeaseId, checked_address, lease_id_of
 
 ACCEPTANCE_SECONDS = 120
 """How long an accepted order holds its stock while its confirmation is awaited."""
 _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
+_LEAST = Resources(cpu_millis=10, memory_bytes=16 << 20)
+"""Less makes no container; and to container engines a limit of zero means none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,7 @@ class Desk:
             raise InputRefused("the payment key is not a good point of the curve", "make a new one")
         if order.dataset:
             await self.shelf.find(order.dataset)
-        if order.image not in self.config.images:
-            await self.engine.image_digest(order.image)
+        await self.engine.image_digest(order.image)
         await self._check_money(order)
         if await self.chain.order_nonce_used(order.client, order.nonce):
             raise InputRefused("this order's nonce was used before", "sign a new order")
@@ -94,6 +95,8 @@ class Desk:
                 raise Refused("too many orders wait for their confirmation", "try again in two minutes")
             if len(holding) >= self.config.max_leases:
                 raise Refused("the provider is full", "choose another provider")
+            if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in holding):
+                raise InputRefused("this order's nonce was used before", "sign a new order")
             (await self.free()).minus(order.resources)
             host_key = new_ssh_key()
             acceptance = Acceptance(
@@ -120,6 +123,9 @@ class Desk:
             )
         if order.max_seconds > self.config.max_hours * 3600:
             raise Refused(f"this provider leases for {self.config.max_hours} h at most", "ask for less time")
+        shortage = order.resources.shortage(_LEAST)
+        if shortage:
+            raise InputRefused("a container needs at least 0.01 CPUs and 16 MiB of memory", "ask for more")
         asked = self.config.tariff.quote(order.resources)
         if order.price < asked:
             raise Refused(f"the price {order.price} is below this provider's {asked}", "read its offer again")
@@ -158,14 +164,25 @@ class Desk:
                 raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
             self.signing.check(confirmation, raw.get("signature"), held.order.client)
             balance = await self.chain.ledger_balance(held.order.client)
-            if balance < confirmation.collateral:
+            spoken_for = await self._spoken_for(held.order.client)
+            if balance.value < spoken_for + confirmation.collateral.value:
                 raise Refused(
-                    f"the ledger balance is {balance}, the collateral {confirmation.collateral}",
+                    f"the ledger balance is {balance}, of which {AttoFil(spoken_for)} are spoken for; "
+                    f"the collateral is {confirmation.collateral}",
                     "deposit the rest with shale wallet deposit",
                 )
             confirmed = await self.store.confirm(lease, confirmation, str(raw["signature"]))
             del self._host_keys[lease]
         return confirmed, host_key
+
+    async def _spoken_for(self, client: Address) -> int:
+        """attoFIL that this client's leases, confirmed but not on chain yet, will lock from the same balance."""
+        amount = 0
+        for held in await self._holding():
+            waits = held.order.client == client and held.confirmation is not None and not held.anchor_tx
+            if waits and await self.chain.lease(held.id) is None:
+                amount += held.order.collateral.value
+        return amount
 
 
 def _dict(raw: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
 
-from shale.clock import Clock
+from shale.clock import Clock, wait_event
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable, VoucherRefused
-from shale.market.lease import EndReason
+from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
 from shale.payments.meter import Action, Meter, Terms
@@ -35,10 +36,14 @@ from shale.tunnel.messages import (
 )
 from shale.units import AttoFil, LeaseId
 
+log = logging.getLogger("shale.provider")
+
 OnEnd = Callable[[EndReason], Awaitable[End]]
 """Ends the lease for this reason and gives the final state that the provider signs."""
 
 _CLIENT_REASONS = (EndReason.CLIENT_ENDED, EndReason.VERDICT)
+_RETRY_SECONDS = 1.0
+_FROZEN = Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class LeaseMeter:
         self._id = held.id
         self._host_key = held.acceptance.host_key
         self._paid: AttoFil = held.lease.paid
+        self._booked = held.lease.state
         self._parts = parts
         self._on_end = on_end
         self._meter = Meter(terms, served=held.served, paid_seconds=held.lease.seconds).forgetting()
@@ -95,33 +101,34 @@ class LeaseMeter:
             self._wake.clear()
             self._pass_time()
             action, reason = self._meter.decide(self._link is not None)
-            match action:
-                case Action.ASK:
-                    await self._ask()
-                case Action.FREEZE:
-                    await self._freeze()
-                case Action.THAW:
-                    await self._thaw()
-                case Action.END:
-                    await self._on_end(reason)
-                    return
-                case Action.NOTHING:
-                    await self._wait(self._meter.next_moment())
+            if action is Action.NOTHING:
+                await wait_event(self._parts.clock, self._wake, self._meter.next_moment())
+                continue
+            try:
+                await self._do(action, reason)
+            except ShaleError as error:
+                # The engine or the books fail just now: a lease must not run on without its meter.
+                log.warning("lease %s: the meter can't %s: %s", self._id[:12], action.value, error)
+                await wait_event(self._parts.clock, self._wake, _RETRY_SECONDS)
+
+    async def _do(self, action: Action, reason: EndReason) -> None:
+        match action:
+            case Action.ASK:
+                await self._ask()
+            case Action.FREEZE:
+                await self._freeze()
+            case Action.THAW:
+                await self._thaw()
+            case Action.END:
+                await self._on_end(reason)
+                self._ending = True
+            case Action.NOTHING:
+                pass
 
     def _pass_time(self) -> None:
         now = self._parts.clock.steady()
         self._meter = self._meter.passed(now - self._last)
         self._last = now
-
-    async def _wait(self, seconds: float) -> None:
-        """Until something happens, or until the meter has something new to say."""
-        timer = asyncio.ensure_future(self._parts.clock.sleep_until(self._parts.clock.steady() + seconds))
-        woken = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (timer, woken):
-                task.cancel()
 
     async def _ask(self) -> None:
         tick = self._meter.wanted_tick
@@ -157,17 +164,28 @@ class LeaseMeter:
         return max(0, round((usage.cpu_nanos - nanos) / (now - then) / 1e6)), usage.memory_bytes
 
     async def _freeze(self) -> None:
-        self._meter = self._meter.freezing()
         await self._parts.engine.freeze(self._id)
-        await self._parts.store.frozen(self._id, self._meter.served)
-        await self._say(Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher"))
+        self._pass_time()
+        await self._book(LeaseState.FROZEN)
+        self._meter = self._meter.freezing()
+        await self._say(_FROZEN)
 
     async def _thaw(self) -> None:
         await self._parts.engine.thaw(self._id)
-        await self._parts.store.thawed(self._id)
+        await self._book(LeaseState.RUNNING)
         self._pass_time()
         self._meter = self._meter.thawing()
         await self._say(Notice("thawed", "paid again: the container goes on"))
+
+    async def _book(self, state: LeaseState) -> None:
+        """Keep it in the books; after a crash between a freeze and its entry they may have it already."""
+        if self._booked is state:
+            return
+        if state is LeaseState.FROZEN:
+            await self._parts.store.frozen(self._id, self._meter.served)
+        else:
+            await self._parts.store.thawed(self._id)
+        self._booked = state
 
     async def _say(self, message: Message) -> None:
         if self._link is not None:
@@ -186,6 +204,9 @@ class LeaseMeter:
         if self._link is not None:
             self._link.close()
         self._link = link
+        if self._meter.frozen:
+            # The client wasn't there when it happened.
+            await self._say(_FROZEN)
         self._meter = self._meter.forgetting()
         self._wake.set()
         try:
@@ -219,7 +240,10 @@ class LeaseMeter:
                 except (VoucherRefused, Refused) as error:
                     await self._say(RefuseVoucher(message.tick, error.message[:500]))
                 except Unavailable:
-                    await self._say(Notice("maintenance", "the provider can't check vouchers just now: send it again"))
+                    await self._say(Notice("maintenance", "the provider can't check vouchers just now: it asks again"))
+                    await self._parts.clock.sleep_until(self._parts.clock.steady() + _RETRY_SECONDS)
+                    self._meter = self._meter.forgetting()
+                    self._wake.set()
                 else:
                     await self._say(Ack(message.tick, self._paid, self._meter.paid_seconds))
             case EndSent():
