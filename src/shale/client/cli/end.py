@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from shale.client.cli.context import Context, json_option, password_option, run_async
-from shale.client.cli.output import emit
+from shale.client.cli.output import emit, waiting
 
 _WAYS = {
     "agent": "",
@@ -49,7 +49,8 @@ def command(name: str, password_file: Path | None, as_json: bool) -> None:
             ask_agent=link.end,
             chain=lambda: chain_of(network, account),
         )
-        ended, way = run_async(lambda: ending.end(rental))
+        with waiting("ending: a provider that doesn't answer is waited for half a minute"):
+            ended, way = run_async(lambda: ending.end(rental))
     finally:
         store.close()
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from shale.units import AttoFil
@@ -27,6 +28,11 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def waiting(what: str) -> AbstractContextManager[object]:
+    """A line that says what is being waited for, on a terminal only."""
+    return console(stderr=True).status(what) if sys.stderr.isatty() else nullcontext()
 
 
 def fil(amount: AttoFil, digits: int = 6) -> str:

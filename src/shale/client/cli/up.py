@@ -79,10 +79,11 @@ def command(
         call = _Call(context, wish, provider, chosen_name, user_key, taken, store, yes, as_json)
         account = wallet.open_wallet(context.home, context.password(password_file))
         rental, seconds = run_async(lambda: call.run(account))
+        call.show(rental, seconds)
         ask = not yes and not as_json and not sshconfig.is_installed(context.home)
         if ssh_config or (ask and confirm("Add one Include line to ~/.ssh/config, so that plain ssh finds it?", yes)):
             sshconfig.install(context.home)
-        call.show(rental, seconds)
+            click.echo(f"ssh {rental.host} works now", err=True)
     finally:
         store.close()
 
@@ -177,7 +178,7 @@ class _Call:
             return
         plain = f"ssh {rental.host}" if is_installed(self._context.home) else f"ssh -F {config} {rental.host}"
         click.echo(f"\n{rental.name} runs, after {seconds:.1f} s. Enter it:\n\n    {plain}\n")
-        if not is_installed(self._context.home):
+        if self._yes and not is_installed(self._context.home):
             click.echo("shale ssh-config --install makes it just: ssh " + rental.host)
         click.echo(f"Watch it: shale watch {rental.name}    End it: shale end {rental.name}")
 
