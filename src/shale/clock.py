@@ -81,6 +81,7 @@ class ManualClock:
 
     async def advance(self, seconds: float) -> None:
         """Move time on, waking each sleeper at its own moment and letting it run."""
+        await self.settle()
         target = self._steady + seconds
         while due := [entry for entry in self._sleepers if entry[0] <= target]:
             entry = min(due, key=lambda entry: entry[0])

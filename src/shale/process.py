@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -32,10 +34,16 @@ async def run(arguments: Sequence[str], *, stdin: bytes = b"", timeout: float = 
         ) from None
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
+            send(process, signal.SIGKILL)
             await process.wait()
     if process.returncode != 0:
         lines = errors.decode(errors="replace").strip().splitlines()
         raise Refused(lines[-1][:500] if lines else f"{arguments[0]} failed with status {process.returncode}")
     return output
+
+
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended. Not by its own method: that reaps it behind asyncio's back."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)

@@ -15,6 +15,7 @@ from typing import Any
 from shale.datasets.progress import report_reads
 from shale.errors import Refused, Unavailable
 from shale.paths import binary
+from shale.process import send
 from shale.units import Cid
 
 Progress = Callable[[int, int], None]
@@ -138,13 +139,11 @@ async def _run(
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Let it clear up its half-written file, but not for long."""
-    with suppress(ProcessLookupError):
-        process.terminate()
+    send(process, signal.SIGTERM)
     try:
         await asyncio.wait_for(process.wait(), _GRACE)
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
+        send(process, signal.SIGKILL)
         await process.wait()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from shale.errors import Closed, ConfigError, InputRefused, Unavailable, from_wire
+from shale.process import send
 
 MAX_LINE = 16 << 20
 _STDERR_KEPT = 4096
@@ -126,8 +128,7 @@ class _Life:
 
     def kill(self) -> None:
         self.alive = False
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        send(self._process, signal.SIGKILL)
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None

@@ -283,7 +283,7 @@ class Lifecycle:
                 await self.end(held.id, EndReason.HOST_FAILURE)
                 continue
             await self._attend(held, container)
-            self._spawn(self._anchor(held))
+            self._spawn(self._catch_up(held))
             log.info("lease %s: taken up again", held.id[:12])
         living = set(self._meters)
         for container in await self._parts.engine.all():
@@ -293,6 +293,13 @@ class Lifecycle:
             if lease not in living:
                 await self._parts.mounts.unmount(lease)
         self._parts.gateway.allow(self._grants.values())
+
+    async def _catch_up(self, held: Held) -> None:
+        """Anchor what the chain doesn't have yet, and end what the client has ended there while we were away."""
+        await self._anchor(held)
+        record = await self._parts.chain.lease(held.id)
+        if record is not None and record.ended_at:
+            await self.end(held.id, record.end_reason)
 
     async def rest(self) -> None:
         """Stop metering for the daemon's own stop: containers, mounts and the gateway live on for its next start."""

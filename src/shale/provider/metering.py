@@ -198,6 +198,8 @@ class LeaseMeter:
             hello = await asyncio.wait_for(link.receive(), 20)
             if not isinstance(hello, Hello) or hello.lease != self._id:
                 raise InputRefused("the tunnel must begin with a hello for this lease")
+            if self._ending:
+                raise Closed("the lease has ended")
             await link.send(self._welcome(hello))
         except (ShaleError, TimeoutError):
             return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shale.errors import ConfigError, Unavailable
+from shale.process import send
 from shale.tunnel.link import Link
 from shale.tunnel.messages import MAX_LINE
 
@@ -57,12 +58,10 @@ class SshDial:
 
         async def hang_up() -> None:
             link.close()
-            with suppress(ProcessLookupError):
-                process.terminate()
+            send(process, signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), _LEAVE_SECONDS)
             except TimeoutError:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                send(process, signal.SIGKILL)
 
         return link, hang_up

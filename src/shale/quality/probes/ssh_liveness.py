@@ -7,10 +7,11 @@ the user's key nor anything that the container could answer for the server.
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
+from shale.process import send
 from shale.quality.hookspecs import Probe, Session, impl
 from shale.quality.verdict import Status, Verdict
 
@@ -44,8 +45,7 @@ class SshLiveness:
             banner = await process.stdout.readline()
             micros = int((time.monotonic() - began) * 1e6)
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
+            send(process, signal.SIGKILL)
             await process.wait()
         now = int(time.time())
         if not banner.startswith(b"SSH-2.0-"):
