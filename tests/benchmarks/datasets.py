@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +50,7 @@ def measure() -> list[Row]:
         )
         commp, sha256, copied = medians(
             lambda: MIB / _cpu_seconds([KERNEL, "commp", str(car)]),
-            lambda: MIB / _cpu_seconds(["sha256sum", str(car)]),
+            lambda: MIB / _sha256_cpu_seconds(raw),
             lambda: MIB / timed(lambda: _copy(raw, Path(folder, "copy"))),
             runs=RUNS,
         )
@@ -58,7 +60,7 @@ def measure() -> list[Row]:
         row("mount, first read, not verified", unverified, "MiB/s", peer=raw_file, peer_value=plain),
         row("mount, read again", reread, "MiB/s", peer=raw_file, peer_value=plain),
         row("piece pack (CAR, CIDs, CommP)", MIB / packed, "MiB/s", peer="cp and fsync", peer_value=copied),
-        row("CommP", commp, "MiB/CPU-s", peer="sha256sum", peer_value=sha256, at_least=164),
+        row("CommP", commp, "MiB/CPU-s", peer="sha256 by OpenSSL", peer_value=sha256, at_least=164),
     ]
 
 
@@ -103,3 +105,13 @@ def _cpu_seconds(command: Sequence[str]) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{command[0]} failed"
     return usage.ru_utime + usage.ru_stime
+
+
+def _sha256_cpu_seconds(path: Path) -> float:
+    """CPU time of the plain hash that a piece's tree is made of, in blocks of 1 MiB."""
+    began = time.process_time()
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return time.process_time() - began
