@@ -3,6 +3,7 @@ module github.com/shale-cloud/shale/kernel
 go 1.26.0
 
 require (
+	github.com/filecoin-project/go-bitfield v0.2.4
 	github.com/filecoin-project/go-fil-commp-hashhash v0.1.0
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/ipfs/boxo v0.43.0

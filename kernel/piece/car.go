@@ -20,96 +20,116 @@ const (
 	trailer = 64 << 10
 )
 
-// ScanCAR indexes the blocks of a CARv1, or of the CARv1 inside a CARv2, by seeking over the section headers
-// (https://ipld.io/specs/transport/car/). It reads no block and verifies none. A zero-length section ends the CAR
-// when only zeros follow: a piece is padded with them.
+// A Header is what a CAR says of itself.
+type Header struct {
+	Version uint64
+	Roots   []cid.Cid // they need not be in it
+}
+
+// ScanCAR indexes the blocks of a CARv1, or of the CARv1 inside a CARv2. It reads no block and verifies none.
 func ScanCAR(src Source) (*Index, error) {
-	roots, start, end, err := carPayload(src)
+	index := newIndex()
+	header, err := WalkCAR(src, func(id cid.Cid, b Block) error {
+		index.add(id, b)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	index := newIndex(roots)
-	w := window{src: src, end: end}
-	for off := start; off < end; {
-		length, n, err := w.uvarint(off)
-		if err != nil {
-			return nil, formatErrorf(src, off, "section length: %v", err)
-		}
-		if length == 0 {
-			if err := zerosOnly(src, off, end); err != nil {
-				return nil, err
-			}
-			break
-		}
-		if length > maxSection {
-			return nil, formatErrorf(src, off, "section of %d bytes, more than the %d allowed", length, maxSection)
-		}
-		body := off + int64(n)
-		if int64(length) > end-body {
-			return nil, formatErrorf(src, off, "truncated: section of %d bytes, %d are left", length, end-body)
-		}
-		head, err := w.peek(body, min(int(length), maxSectionID))
-		if err != nil {
-			return nil, formatErrorf(src, body, "%v", err)
-		}
-		idLen, id, err := cid.CidFromBytes(head)
-		if err != nil {
-			return nil, formatErrorf(src, body, "section's CID: %v", err)
-		}
-		if index.Len() == maxBlocks {
-			return nil, formatErrorf(src, off, "more than %d blocks", maxBlocks)
-		}
-		index.add(id, Block{Offset: body + int64(idLen), Size: uint32(int(length) - idLen)})
-		off = body + int64(length)
-	}
+	index.Roots = header.Roots
 	return index.finish(), nil
 }
 
-// carPayload returns the roots and the range of bytes that the sections lie in. A panic of the header's CBOR decoder
+// WalkCAR visits the sections of a CAR in their order, by seeking over their headers
+// (https://ipld.io/specs/transport/car/). A zero-length section ends the CAR when only zeros follow: a piece is padded
+// with them.
+func WalkCAR(src Source, visit func(cid.Cid, Block) error) (Header, error) {
+	header, start, end, err := carPayload(src)
+	if err != nil {
+		return header, err
+	}
+	w := window{src: src, end: end}
+	blocks := 0
+	for off := start; off < end; blocks++ {
+		length, n, err := w.uvarint(off)
+		if err != nil {
+			return header, FormatErrorf(src, off, "section length: %v", err)
+		}
+		if length == 0 {
+			return header, zerosOnly(src, off, end)
+		}
+		if length > maxSection {
+			return header, FormatErrorf(src, off, "section of %d bytes, more than the %d allowed", length, maxSection)
+		}
+		body := off + int64(n)
+		if int64(length) > end-body {
+			return header, FormatErrorf(src, off, "truncated: section of %d bytes, %d are left", length, end-body)
+		}
+		head, err := w.peek(body, min(int(length), maxSectionID))
+		if err != nil {
+			return header, FormatErrorf(src, body, "%v", err)
+		}
+		idLen, id, err := cid.CidFromBytes(head)
+		if err != nil {
+			return header, FormatErrorf(src, body, "section's CID: %v", err)
+		}
+		if blocks == maxBlocks {
+			return header, FormatErrorf(src, off, "more than %d blocks", maxBlocks)
+		}
+		if err := visit(id, Block{Offset: body + int64(idLen), Size: uint32(int(length) - idLen)}); err != nil {
+			return header, err
+		}
+		off = body + int64(length)
+	}
+	return header, nil
+}
+
+// carPayload returns the header and the range of bytes that the sections lie in. A panic of the header's CBOR decoder
 // is a header that is no CAR's.
-func carPayload(src Source) (roots []cid.Cid, start, end int64, err error) {
+func carPayload(src Source) (header Header, start, end int64, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = formatErrorf(src, 0, "not a CAR: header: %v", r)
+			err = FormatErrorf(src, 0, "not a CAR: header: %v", r)
 		}
 	}()
 	// A section reader bounds the library's reads to the source's size as it was opened.
 	whole := io.NewSectionReader(src, 0, src.Size())
 	r, err := car.NewReader(whole, car.MaxAllowedHeaderSize(maxCarHeader))
 	if err != nil {
-		return nil, 0, 0, formatErrorf(src, 0, "not a CAR: %v", eofIsTruncation(err))
+		return header, 0, 0, FormatErrorf(src, 0, "not a CAR: %v", eofIsTruncation(err))
 	}
 	start, end = 0, src.Size()
 	if r.Version == 2 {
 		offset, size := r.Header.DataOffset, r.Header.DataSize
 		if offset > uint64(end) || size > uint64(end)-offset {
-			return nil, 0, 0, formatErrorf(src, car.PragmaSize,
+			return header, 0, 0, FormatErrorf(src, car.PragmaSize,
 				"truncated: CARv2 payload of %d bytes at %d, the file has %d", size, offset, end)
 		}
 		start, end = int64(offset), int64(offset+size)
 	}
-	if roots, err = r.Roots(); err != nil {
-		return nil, 0, 0, formatErrorf(src, start, "CAR header: %v", eofIsTruncation(err))
+	header.Version = r.Version
+	if header.Roots, err = r.Roots(); err != nil {
+		return header, 0, 0, FormatErrorf(src, start, "CAR header: %v", eofIsTruncation(err))
 	}
 	w := window{src: src, end: end}
 	length, n, err := w.uvarint(start)
 	if err != nil {
-		return nil, 0, 0, formatErrorf(src, start, "CAR header: %v", err)
+		return header, 0, 0, FormatErrorf(src, start, "CAR header: %v", err)
 	}
 	start += int64(n)
 	if length > maxCarHeader || int64(length) > end-start {
-		return nil, 0, 0, formatErrorf(src, start, "CAR header of %d bytes", length)
+		return header, 0, 0, FormatErrorf(src, start, "CAR header of %d bytes", length)
 	}
-	return roots, start + int64(length), end, nil
+	return header, start + int64(length), end, nil
 }
 
 func zerosOnly(src Source, off, end int64) error {
 	rest := make([]byte, min(trailer, end-off))
 	if _, err := src.ReadAt(rest, off); err != nil && err != io.EOF {
-		return formatErrorf(src, off, "%v", err)
+		return FormatErrorf(src, off, "%v", err)
 	}
 	if len(bytes.TrimLeft(rest, "\x00")) != 0 {
-		return formatErrorf(src, off, "zero-length section with data behind it")
+		return FormatErrorf(src, off, "zero-length section with data behind it")
 	}
 	return nil
 }

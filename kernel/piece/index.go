@@ -31,9 +31,7 @@ type entry struct {
 	size   uint32
 }
 
-func newIndex(roots []cid.Cid) *Index {
-	return &Index{Roots: roots, seed: maphash.MakeSeed()}
-}
+func newIndex() *Index { return &Index{seed: maphash.MakeSeed()} }
 
 func (x *Index) key(id cid.Cid) uint64 { return maphash.Bytes(x.seed, id.Hash()) }
 

@@ -54,6 +54,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: offset %d: %s", e.Source, e.Offset, e.Reason)
 }
 
-func formatErrorf(src Source, offset int64, format string, args ...any) error {
+// FormatErrorf says what of src is malformed, and where.
+func FormatErrorf(src Source, offset int64, format string, args ...any) error {
 	return &FormatError{Source: src.Name(), Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }
