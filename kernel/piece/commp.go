@@ -5,9 +5,11 @@ import (
 	"io"
 	"math/bits"
 
-	commp "github.com/filecoin-project/go-fil-commp-hashhash"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/shale-cloud/shale/kernel/piece/commp"
+	"github.com/shale-cloud/shale/kernel/piece/fr32"
 )
 
 // Codes of the multicodec table that a piece CID is made of.
@@ -16,9 +18,6 @@ const (
 	hashSha256Trunc254Padded      = 0x1012
 	hashFr32Sha256Trunc254Padbint = 0x1011
 )
-
-// minPayload is the smallest payload of a tree: shorter ones are padded with zeros to it (FRC-0069).
-const minPayload = 127
 
 // A Commitment names a piece. V1 is the CommP alone; V2 (FRC-0069) also carries the raw size.
 type Commitment struct {
@@ -30,35 +29,22 @@ type Commitment struct {
 
 // Commit reads r to its end, at most 63.5 GiB, and commits to what it read.
 func Commit(r io.Reader) (Commitment, error) {
-	calc := &commp.Calc{}
-	defer calc.Reset()
-	buf := make([]byte, minPayload<<13)
-	n, err := io.CopyBuffer(writerOnly{calc}, readerOnly{r}, buf)
-	if err != nil {
+	w := commp.NewWriter()
+	if _, err := io.CopyBuffer(w, readerOnly{r}, make([]byte, 1<<20)); err != nil {
 		return Commitment{}, err
 	}
-	raw := uint64(n)
-	if raw < minPayload {
-		if _, err := calc.Write(make([]byte, minPayload-raw)); err != nil {
-			return Commitment{}, err
-		}
-	}
-	root, padded, err := calc.Digest()
-	if err != nil {
-		return Commitment{}, err
-	}
-	return newCommitment(root, raw, padded)
+	return newCommitment(w.Digest())
 }
 
-func newCommitment(root []byte, raw, padded uint64) (Commitment, error) {
-	v1, err := multihash.Encode(root, hashSha256Trunc254Padded)
+func newCommitment(d commp.Digest) (Commitment, error) {
+	v1, err := multihash.Encode(d.Root[:], hashSha256Trunc254Padded)
 	if err != nil {
 		return Commitment{}, err
 	}
 	// FRC-0069: uvarint padding | uint8 tree height | 32 byte root.
-	digest := binary.AppendUvarint(nil, padded/128*127-raw)
-	digest = append(digest, byte(bits.TrailingZeros64(padded/32)))
-	digest = append(digest, root...)
+	digest := binary.AppendUvarint(nil, d.PaddedSize/fr32.Padded*fr32.Raw-d.RawSize)
+	digest = append(digest, byte(bits.TrailingZeros64(d.PaddedSize/32)))
+	digest = append(digest, d.Root[:]...)
 	v2, err := multihash.Encode(digest, hashFr32Sha256Trunc254Padbint)
 	if err != nil {
 		return Commitment{}, err
@@ -66,11 +52,10 @@ func newCommitment(root []byte, raw, padded uint64) (Commitment, error) {
 	return Commitment{
 		V1:         cid.NewCidV1(codecFilCommitmentUnsealed, v1),
 		V2:         cid.NewCidV1(cid.Raw, v2),
-		RawSize:    raw,
-		PaddedSize: padded,
+		RawSize:    d.RawSize,
+		PaddedSize: d.PaddedSize,
 	}, nil
 }
 
-// The wrappers hide ReadFrom and WriteTo, so that the copy uses the buffer above: whole 127-byte quads each time.
-type writerOnly struct{ io.Writer }
+// A readerOnly hides WriteTo, so that the copy uses the buffer above.
 type readerOnly struct{ io.Reader }

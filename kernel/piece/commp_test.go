@@ -59,7 +59,7 @@ func TestTrailingZerosShareV1AndDifferInV2(t *testing.T) {
 	}
 }
 
-func TestPieceUnderTheLibrarysMinimumIsPadded(t *testing.T) {
+func TestPieceShorterThanAQuadIsPadded(t *testing.T) {
 	for _, n := range []int{1, 64, 65, 126} {
 		got, err := Commit(bytes.NewReader(make([]byte, n)))
 		if err != nil {

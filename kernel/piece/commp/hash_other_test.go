@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package commp
+
+func loops() map[string]func(dst, src []byte) {
+	return map[string]func(dst, src []byte){"portable": hashPairsPortable}
+}
