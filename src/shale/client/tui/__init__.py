@@ -1,0 +1,1 @@
+"""Live views of leases on a terminal."""
