@@ -1,0 +1,204 @@
+// Package remote reads pieces over HTTP, as booster-http and Curio serve them at /piece/<cid>: by ranges, with retries,
+// and never mixing the bytes of two versions.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/shale-cloud/shale/kernel/piece"
+)
+
+const (
+	// parallel is how many requests a source has under way: Curio serves 256 at a time to all.
+	parallel = 8
+	attempts = 6
+	// attemptTime bounds a request of at most 2 MiB, so that a server which trickles is given up.
+	attemptTime = 60 * time.Second
+	firstPause  = 200 * time.Millisecond
+	maxPause    = 10 * time.Second
+	maxSize     = 64 << 30 // of a piece
+	maxHeader   = 64 << 10
+	maxHops     = 5
+)
+
+// Options are how a source reaches its server; the zero value is right outside of tests.
+type Options struct {
+	Transport http.RoundTripper
+	Pause     func(context.Context, time.Duration) error
+}
+
+// A Source is a piece on a server.
+type Source struct {
+	*readAhead
+	request request
+	client  *http.Client
+	pause   func(context.Context, time.Duration) error
+	places  chan struct{} // one taken for each request under way
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+var _ piece.Source = (*Source)(nil)
+
+// Open asks for the piece's first bytes, and so learns its size and whether the server serves ranges.
+func Open(rawURL string, options Options) (*Source, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("not an HTTP URL: write http://HOST/piece/CID")
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("%s: a URL with a password in it is visible to every process: take it out", u.Redacted())
+	}
+	s := &Source{client: &http.Client{Transport: options.Transport, CheckRedirect: checkRedirect}, pause: options.Pause}
+	if s.client.Transport == nil {
+		s.client.Transport = transport()
+	}
+	if s.pause == nil {
+		s.pause = pause
+	}
+	s.places = make(chan struct{}, parallel)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	// The name leaves the query out: it may hold a token.
+	s.request = request{url: u.String(), name: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), size: unknown}
+	first, err := s.retry(0, chunkSize)
+	if err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.request = s.request.pinned(first)
+	s.readAhead = newReadAhead(s.request.name, first.size, s.fetch)
+	s.readAhead.keep(first.data)
+	return s, nil
+}
+
+func (s *Source) Size() int64  { return s.request.size }
+func (s *Source) Name() string { return s.request.name }
+
+// Close ends the requests that are under way.
+func (s *Source) Close() error {
+	s.cancel()
+	s.fetches.Wait()
+	s.client.CloseIdleConnections()
+	return nil
+}
+
+// ReadAt is that of the cache, until the source is closed.
+func (s *Source) ReadAt(p []byte, off int64) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, fmt.Errorf("%s: closed", s.request.name)
+	}
+	return s.readAhead.ReadAt(p, off)
+}
+
+func (s *Source) fetch(off int64, n int) ([]byte, error) {
+	select {
+	case s.places <- struct{}{}:
+		defer func() { <-s.places }()
+	case <-s.ctx.Done():
+		return nil, fmt.Errorf("%s: closed", s.request.name)
+	}
+	got, err := s.retry(off, n)
+	return got.data, err
+}
+
+// retry asks again, later each time, while the failure may pass.
+func (s *Source) retry(off int64, n int) (answer, error) {
+	for attempt := range attempts {
+		got, err := s.once(off, n)
+		if err == nil {
+			return got, nil
+		}
+		var passing *passingError
+		if s.ctx.Err() != nil || !errors.As(err, &passing) || attempt == attempts-1 {
+			return answer{}, fmt.Errorf("%s: offset %d: %w", s.request.name, off, err)
+		}
+		wait := min(firstPause<<attempt, maxPause)
+		wait = max(wait/2+rand.N(wait/2), min(passing.after, maxPause))
+		if s.pause(s.ctx, wait) != nil {
+			return answer{}, fmt.Errorf("%s: closed", s.request.name)
+		}
+	}
+	panic("unreachable")
+}
+
+func (s *Source) once(off int64, n int) (answer, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, attemptTime)
+	defer cancel()
+	req, err := s.request.build(ctx, off, n)
+	if err != nil {
+		return answer{}, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		// The error's own text repeats the URL, with its query.
+		if inner := (*url.Error)(nil); errors.As(err, &inner) {
+			err = inner.Err
+		}
+		if refusal := (*redirectError)(nil); errors.As(err, &refusal) {
+			return answer{}, err
+		}
+		if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
+			return answer{}, err
+		}
+		return answer{}, &passingError{err: err}
+	}
+	defer resp.Body.Close()
+	return s.request.read(resp, off, n)
+}
+
+// A passingError may be gone at the next attempt.
+type passingError struct {
+	err   error
+	after time.Duration // that the server asks to wait
+}
+
+func (e *passingError) Error() string { return e.err.Error() }
+func (e *passingError) Unwrap() error { return e.err }
+
+// A redirectError is a redirect that isn't followed.
+type redirectError struct{ reason string }
+
+func (e *redirectError) Error() string { return e.reason }
+
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxHops {
+		return &redirectError{fmt.Sprintf("more than %d redirects", maxHops)}
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return &redirectError{"redirected from https to http"}
+	}
+	return nil
+}
+
+func transport() http.RoundTripper {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  30 * time.Second,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    parallel,
+		MaxConnsPerHost:        parallel,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
