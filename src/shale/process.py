@@ -47,3 +47,20 @@ def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+async def put_down(process: asyncio.subprocess.Process, patience: float = 0.0) -> None:
+    """End a program that talks through pipes, by force after `patience` seconds; nothing of it is left.
+
+    What it still says is read and thrown away: a pipe that nobody reads would stay open, and waiting with it.
+    """
+    ending = asyncio.ensure_future(process.communicate())
+    try:
+        if patience:
+            send(process, signal.SIGTERM)
+            await asyncio.wait({ending}, timeout=patience)
+    finally:
+        send(process, signal.SIGKILL)
+        await asyncio.wait({ending})
+        # Its pipe may have been broken already; that it has ended is all we want.
+        ending.exception()

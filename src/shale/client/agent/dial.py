@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shale.errors import ConfigError, Unavailable
-from shale.process import send
+from shale.process import put_down
 from shale.tunnel.link import Link
 from shale.tunnel.messages import MAX_LINE
 
@@ -58,10 +57,6 @@ class SshDial:
 
         async def hang_up() -> None:
             link.close()
-            send(process, signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), _LEAVE_SECONDS)
-            except TimeoutError:
-                send(process, signal.SIGKILL)
+            await put_down(process, _LEAVE_SECONDS)
 
         return link, hang_up

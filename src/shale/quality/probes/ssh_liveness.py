@@ -7,15 +7,15 @@ the user's key nor anything that the container could answer for the server.
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Sequence
 
-from shale.process import send
+from shale.process import put_down
 from shale.quality.hookspecs import Probe, Session, impl
 from shale.quality.verdict import Status, Verdict
 
 _SLOW_MILLIS = 2000
+_BANNER_BYTES = 255
 
 
 class SshLiveness:
@@ -38,15 +38,14 @@ class SshLiveness:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            limit=1024,
         )
         try:
             assert process.stdout is not None, "asked for a pipe"
-            banner = await process.stdout.readline()
+            # The first bytes tell; whoever sends more, or never ends the line, gains nothing.
+            banner = await process.stdout.read(_BANNER_BYTES)
             micros = int((time.monotonic() - began) * 1e6)
         finally:
-            send(process, signal.SIGKILL)
-            await process.wait()
+            await put_down(process)
         now = int(time.time())
         if not banner.startswith(b"SSH-2.0-"):
             return Verdict(self.name, Status.FAIL, "the container's SSH server does not answer", now)
