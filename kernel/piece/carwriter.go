@@ -12,15 +12,18 @@ import (
 	"github.com/ipld/go-car/v2"
 	"github.com/ipld/go-car/v2/storage"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/shale-cloud/shale/kernel/piece/commp"
 )
 
-// A CARWriter writes a CARv1 beside its destination and moves it there when it is whole. The root is known last and
-// stands first: room for it is left in the header.
+// A CARWriter writes a CARv1 beside its destination and moves it there when it is whole, and commits to it on the way.
+// The root is known last and stands first: room for it is left in the header.
 type CARWriter struct {
 	path   string
 	file   *os.File
 	buffer *bufio.Writer
 	blocks storage.WritableCar
+	commp  *commp.Writer
 }
 
 // CreateCAR begins a CAR that will lie at path. Either Finish or Discard ends it.
@@ -29,7 +32,8 @@ func CreateCAR(path string) (*CARWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &CARWriter{path: path, file: file, buffer: bufio.NewWriterSize(file, 4<<20)}
+	w := &CARWriter{path: path, file: file, commp: commp.NewWriter()}
+	w.buffer = bufio.NewWriterSize(io.MultiWriter(file, w.commp), 4<<20)
 	placeholder, err := cid.V1Builder{Codec: cid.DagProtobuf, MhType: multihash.SHA2_256}.Sum(nil)
 	if err == nil {
 		// The bare writer hides WriteAt, which would pass the buffer by.
@@ -66,10 +70,10 @@ func (w *CARWriter) finish(ctx context.Context, root cid.Cid) (c Commitment, err
 	if err = car.ReplaceRootsInFile(w.file.Name(), []cid.Cid{root}); err != nil {
 		return
 	}
-	if _, err = w.file.Seek(0, io.SeekStart); err != nil {
+	if c, err = w.commit(); err != nil {
 		return
 	}
-	if c, err = Commit(cancellable{ctx, w.file}); err != nil {
+	if err = ctx.Err(); err != nil {
 		return
 	}
 	if err = w.file.Chmod(0o644); err != nil {
@@ -85,6 +89,19 @@ func (w *CARWriter) finish(ctx context.Context, root cid.Cid) (c Commitment, err
 	return c, syncDir(filepath.Dir(w.path))
 }
 
+// commit ends the commitment, with the header as it stands in the file: it is the same but for the root.
+func (w *CARWriter) commit() (Commitment, error) {
+	head := make([]byte, commp.HeadSize)
+	n, err := w.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Commitment{}, err
+	}
+	if err := w.commp.SetHead(head[:n]); err != nil {
+		return Commitment{}, err
+	}
+	return newCommitment(w.commp.Digest())
+}
+
 // Discard drops what was written.
 func (w *CARWriter) Discard() error {
 	w.file.Close()
@@ -92,19 +109,6 @@ func (w *CARWriter) Discard() error {
 		return err
 	}
 	return nil
-}
-
-// A cancellable reader ends with its context.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c cancellable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 func syncDir(path string) error {
