@@ -34,7 +34,7 @@ def _figures(view: LeaseView) -> Table:
         grid.add_column(style=style, ratio=None if style else 1, no_wrap=not style or style == "dim")
     per_hour = view.price.per_second * 3600
     grid.add_row("elapsed", format_duration(view.elapsed_seconds), "spent", Text(str(view.paid), "bold"))
-    grid.add_row("paid for", f"{format_duration(view.seconds)}, tick {view.tick}", "rate", f"{per_hour} an hour")
+    grid.add_row("paid for", f"{format_duration(view.seconds)}, tick {view.tick}", "rate", f"{per_hour}/h")
     grid.add_row("CPU", f"{view.cpu_millis / 1000:.2f} cores", "memory", format_bytes(view.memory_bytes))
     grid.add_row("probe", _verdict(view.verdict), "left", str(_left(view)))
     return grid

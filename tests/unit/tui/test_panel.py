@@ -1,0 +1,75 @@
+"""What a person sees of a lease, at the narrowest terminal that counts."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from shale.client.agent.view import LeaseView
+from shale.client.tui.app import WatchApp
+from shale.client.tui.panel import panel
+from shale.quality.verdict import Status, Verdict
+from shale.units import AttoFil, LeaseId, Price
+
+VIEW = LeaseView(
+    name="quiet-basalt",
+    lease_id=LeaseId("0x" + "ab" * 31),
+    state="running",
+    elapsed_seconds=3723,
+    paid=AttoFil(1_500_000_000_000_000),
+    price=Price(AttoFil(1_000_000_000_000)),
+    collateral=AttoFil(3_000_000_000_000_000),
+    seconds=1500,
+    tick=300,
+    verdict=Verdict("ssh-liveness", Status.OK, "answered in 6.8 ms", 1, {"rtt_us": 6800}),
+    cpu_millis=1250,
+    memory_bytes=300 << 20,
+    end_reason="none",
+    connected=True,
+    note="",
+)
+
+
+def shown(view: LeaseView, width: int = 80) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=width).print(panel(view))
+    return screen.getvalue()
+
+
+def test_time_money_health_and_load_are_all_there_at_80_columns() -> None:
+    text = shown(VIEW)
+    for figure in ("1h 02m 03s", "1.5 milliFIL", "3.6 milliFIL/h", "50.0 %", "ssh-liveness ok 6.8 ms", "1.25 cores"):
+        assert figure in text
+    assert "300.0 MiB" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+def test_a_failing_probe_says_why() -> None:
+    verdict = Verdict("ssh-liveness", Status.FAIL, "no answer within 15 s", 1)
+    assert "no answer within 15 s" in shown(replace(VIEW, verdict=verdict))
+
+
+def test_a_lost_tunnel_and_an_end_are_named() -> None:
+    assert "tunnel down" in shown(replace(VIEW, connected=False))
+    assert "ended (unpaid)" in shown(replace(VIEW, state="ended", end_reason="unpaid"))
+
+
+@pytest.mark.parametrize("width", [60, 140])
+def test_other_widths_are_filled_and_not_exceeded(width: int) -> None:
+    assert {len(line) for line in shown(VIEW, width).splitlines()} == {width}
+
+
+async def test_the_live_view_shows_what_the_agent_says_and_quits_on_q() -> None:
+    async def feed():  # type: ignore[no-untyped-def]
+        yield [VIEW, replace(VIEW, name="other")]
+
+    app = WatchApp(feed, "quiet-basalt")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("q")
+    assert app.failure is None
+    assert app.return_code == 0
