@@ -227,6 +227,7 @@ class Lifecycle:
     async def end(self, lease: LeaseId, reason: EndReason) -> End:
         """End a lease, remove all that it had here, and give the final state; ending it again gives the same."""
         async with self._ending.setdefault(lease, asyncio.Lock()):
+            news = (await self._parts.store.lease(lease)).lease.state.holds_stock
             held = await self._parts.store.end(lease, reason, self._parts.meter.clock.now())
             final = End(
                 held.lease.order,
@@ -240,6 +241,8 @@ class Lifecycle:
                 await meter.close(final)
             self._spawn(self._parts.gateway.cut(self._connections.pop(lease, set())))
             await self._clear(held)
+            if news:
+                log.info("lease %s: ended: %s", lease[:12], held.lease.end_reason.text)
         self._ending.pop(lease, None)
         self.on_ended()
         return final
