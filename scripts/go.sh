@@ -45,7 +45,7 @@ built() {
 }
 
 toolchain
-KEY=$(cd "$ROOT" && find kernel \( -name '*.go' -o -name go.mod -o -name go.sum \) ! -name '*_test.go' -type f -print0 |
+KEY=$(cd "$ROOT" && find kernel \( -name '*.go' -o -name '*.s' -o -name go.mod -o -name go.sum \) ! -name '*_test.go' -type f -print0 |
   LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-24)-$(version go)
 if ! fresh kernel "$KEY" || ! built; then
   say "building the kernel ($(go env GOVERSION); the first build takes some minutes)"

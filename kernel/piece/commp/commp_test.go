@@ -201,9 +201,9 @@ func FuzzWriterMatchesTheLibrary(f *testing.F) {
 	f.Add([]byte(nil), uint16(1), uint8(0))
 	f.Add([]byte("x"), uint16(127), uint8(1))
 	f.Add(bytes.Repeat([]byte{0xcc}, 127), uint16(4096), uint8(2))
-	f.Add(randomBytes(8, 600), uint16(2049), uint8(3))
+	f.Add(randomBytes(8, 600), uint16(1200), uint8(3))
 	f.Fuzz(func(t *testing.T, seed []byte, times uint16, jobs uint8) {
-		if len(seed)*int(times) > 4<<20 {
+		if len(seed)*int(times) > 3*chunkSize {
 			return
 		}
 		w := newWriter(int(jobs % 4))
