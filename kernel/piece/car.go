@@ -40,6 +40,12 @@ func ScanCAR(src Source) (*Index, error) {
 	return index.finish(), nil
 }
 
+// CARHeader reads the header alone. Of what is no CAR the version is 0, with an error.
+func CARHeader(src Source) (Header, error) {
+	header, _, _, err := carPayload(src)
+	return header, err
+}
+
 // WalkCAR visits the sections of a CAR in their order, by seeking over their headers
 // (https://ipld.io/specs/transport/car/). A zero-length section ends the CAR when only zeros follow: a piece is padded
 // with them.
@@ -98,6 +104,7 @@ func carPayload(src Source) (header Header, start, end int64, err error) {
 	if err != nil {
 		return header, 0, 0, FormatErrorf(src, 0, "not a CAR: %v", eofIsTruncation(err))
 	}
+	header.Version = r.Version
 	start, end = 0, src.Size()
 	if r.Version == 2 {
 		offset, size := r.Header.DataOffset, r.Header.DataSize
@@ -107,7 +114,6 @@ func carPayload(src Source) (header Header, start, end int64, err error) {
 		}
 		start, end = int64(offset), int64(offset+size)
 	}
-	header.Version = r.Version
 	if header.Roots, err = r.Roots(); err != nil {
 		return header, 0, 0, FormatErrorf(src, start, "CAR header: %v", eofIsTruncation(err))
 	}

@@ -10,13 +10,13 @@ import (
 )
 
 func init() {
-	commands["cat"] = command{"write a file of a CAR to stdout, verified: CAR PATH [--root CID]", runCat}
+	commands["cat"] = command{"write a file of a dataset to stdout, verified: SOURCE PATH [--root CID]", runCat}
 }
 
 func runCat(args []string) error {
 	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
 	root := flags.String("root", "", "")
-	paths, err := parseArgs(flags, args, "CAR", "PATH")
+	paths, err := parseArgs(flags, args, "SOURCE", "PATH")
 	if err != nil {
 		return err
 	}

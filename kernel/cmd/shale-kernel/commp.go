@@ -1,32 +1,36 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
-	"os"
 
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/source"
 )
 
 func init() {
-	commands["commp"] = command{"commit to a file as a piece: FILE [--json]", runCommP}
+	commands["commp"] = command{"commit to a source as a piece: SOURCE [--json]", runCommP}
 }
 
 func runCommP(args []string) error {
 	flags := flag.NewFlagSet("commp", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	files, err := parseArgs(flags, args, "FILE")
+	told := flags.Bool("progress", false, "")
+	sources, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(files[0])
+	src, err := source.Open(sources[0])
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	c, err := piece.Commit(f)
+	defer src.Close()
+	p := withProgress(src, src.Size(), *told)
+	c, err := piece.CommitTo(context.Background(), p)
+	p.stop()
 	if err != nil {
-		return fmt.Errorf("%s: %w", files[0], err)
+		return err
 	}
 	if *asJSON {
 		return printJSON(struct {

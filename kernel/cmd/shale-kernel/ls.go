@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	commands["ls"] = command{"list the files of a CAR: CAR [--root CID] [--json]", runLs}
+	commands["ls"] = command{"list the files of a dataset: SOURCE [--root CID] [--json]", runLs}
 }
 
 type listed struct {
@@ -26,7 +26,7 @@ func runLs(args []string) error {
 	flags := flag.NewFlagSet("ls", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
 	root := flags.String("root", "", "")
-	paths, err := parseArgs(flags, args, "CAR")
+	paths, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	commands["mount"] = command{"mount a CAR read-only: --source CAR --dir DIR [--root CID] [--verify first-touch|always|never]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE --dir DIR [--root CID] [--verify first-touch|always|never]", runMount}
 }
 
 // An event is one line on stdout: "ready" once, "fault" for each leaf that cannot be read truthfully.
@@ -36,7 +36,7 @@ func runMount(args []string) error {
 		return err
 	}
 	if *source == "" || *dir == "" {
-		return fmt.Errorf("%w: shale-kernel mount --source CAR --dir DIR", errUsage)
+		return fmt.Errorf("%w: shale-kernel mount --source SOURCE --dir DIR", errUsage)
 	}
 	verify, err := unixfs.ParseVerify(*verifyName)
 	if err != nil {

@@ -6,10 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/ipfs/go-cid"
 
@@ -32,14 +30,11 @@ func runPack(args []string) error {
 	if err := checkOutside(dir, out); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	packed, c, err := pack(ctx, dir, out)
-	if ctx.Err() != nil && err != nil {
-		return errors.New("interrupted: nothing was written")
-	}
 	if err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	if *asJSON {
 		return printJSON(struct {

@@ -7,9 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"github.com/shale-cloud/shale/kernel/piece"
-	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
 // parseArgs reads options that may stand before, between and after the positional arguments that names lists.
@@ -36,18 +33,4 @@ func printJSON(value any) error {
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
 	return out.Encode(value)
-}
-
-// openDataset opens a CAR and its tree. The source must be closed.
-func openDataset(path, root string) (piece.Source, *unixfs.Tree, error) {
-	src, err := piece.OpenFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	tree, err := unixfs.Open(src, root)
-	if err != nil {
-		src.Close()
-		return nil, nil, err
-	}
-	return src, tree, nil
 }

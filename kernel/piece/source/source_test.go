@@ -1,0 +1,151 @@
+package source_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/piecetest"
+	"github.com/shale-cloud/shale/kernel/piece/sector"
+	"github.com/shale-cloud/shale/kernel/piece/source"
+	"github.com/shale-cloud/shale/kernel/piece/sourcetest"
+)
+
+// lay writes the content as each kind of source keeps it, and returns the text that opens it.
+var lay = map[string]func(t *testing.T, content []byte) string{
+	"file": file,
+	"park": func(t *testing.T, content []byte) string { return "park:" + file(t, content) },
+	"park with its raw size": func(t *testing.T, content []byte) string {
+		return fmt.Sprintf("park:%s?raw=%d", file(t, append(content, "behind"...)), len(content))
+	},
+	"sector": func(t *testing.T, content []byte) string { return "sector:" + inSector(t, 0, content) },
+	"sector with options": func(t *testing.T, content []byte) string {
+		return fmt.Sprintf("sector:%s?offset=4MiB&size=%d&raw=%d", inSector(t, 4<<20, content), sector.PieceSize(int64(len(content))), len(content))
+	},
+	"server": func(t *testing.T, content []byte) string {
+		return served(t, file(t, content))
+	},
+}
+
+func file(t *testing.T, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "piece")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func inSector(t *testing.T, at int64, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s-t01000-7")
+	if _, err := sector.Write(t.Context(), path, 8<<20, at, piecetest.Source(content)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func served(t *testing.T, path string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		http.ServeFile(w, req, path)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/piece/x"
+}
+
+func TestEveryKindOfSourcePassesTheSuite(t *testing.T) {
+	for name, write := range lay {
+		t.Run(name, func(t *testing.T) {
+			sourcetest.Run(t, func(t *testing.T, content []byte) piece.Source {
+				src, err := source.Open(write(t, content))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return src
+			})
+		})
+	}
+}
+
+func TestTextThatOpensNothingIsOneLine(t *testing.T) {
+	path := inSector(t, 0, []byte("content"))
+	for text, reason := range map[string]string{
+		"":                         "no such file",
+		"sector:":                  "without a path",
+		"park:":                    "without a path",
+		"aggregate:":               "needs a piece",
+		"aggregate:" + path:        "needs a piece",
+		"aggregate:" + path + "#0": "not an aggregate",
+		"aggregate:aggregate:aggregate:aggregate:aggregate:x#0#0#0#0#0": "inside each other",
+		"sector:" + path + "?offset=0":                                  "needs a size",
+		"sector:" + path + "?offset=0&size=":                            "is no size",
+		"sector:" + path + "?offset=0&size=9e9":                         "is no size",
+		"sector:" + path + "?size=64GiB":                                "beyond",
+		"sector:" + path + "?size=9999999999GiB":                        "is no size",
+		"sector:" + path + "?size=-128":                                 "is no size",
+		"sector:" + path + "?size=128&size=128":                         "twice",
+		"sector:" + path + "?colour=blue":                               "unknown",
+		"sector:" + path + "?offset=128&size=128":                       "not unsealed",
+		"park:" + path + "?raw=9GiB":                                    "truncated",
+		"park:" + path + "?offset=1":                                    "unknown",
+		"http:///piece":                                                 "not an HTTP URL",
+		"https:x":                                                       "not an HTTP URL",
+	} {
+		src, err := source.Open(text)
+		if err == nil {
+			src.Close()
+			t.Errorf("%q was opened", text)
+			continue
+		}
+		if !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %q", text, err, reason)
+		}
+	}
+}
+
+func TestSourcesNestInAggregates(t *testing.T) {
+	if _, err := source.Open("aggregate:sector:" + inSector(t, 0, []byte("content")) + "#0"); err == nil || !strings.Contains(err.Error(), "not an aggregate") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNameOpensTheSamePiece(t *testing.T) {
+	content := sourcetest.Random(1, 1016)
+	src, err := source.Open("sector:" + inSector(t, 1<<20, content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	again, err := source.Open(src.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got, err := io.ReadAll(io.NewSectionReader(again, 0, again.Size())); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestPieceInAURLIsNamed(t *testing.T) {
+	const id = "baga6ea4seaqmfldjtozgne6adk7eve2vdxte7vzlivae7nzsbrawobo546zkijq"
+	for text, want := range map[string]bool{
+		"http://sp/piece/" + id:          true,
+		"https://sp/a/piece/" + id + "/": true,
+		"https://sp/piece/" + id + "?x":  true,
+		"https://sp/ipfs/" + id:          false,
+		"/piece/" + id:                   false,
+		"https://sp/piece/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy": false,
+	} {
+		if got, ok := source.NamedPiece(text); ok != want || ok && got.String() != id {
+			t.Errorf("%s: %v %v", text, got, ok)
+		}
+	}
+}
