@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ async def stop(home: Home) -> bool:
     return True
 
 
-async def watch(home: Home) -> AsyncIterator[list[LeaseView]]:
+async def watch(home: Home) -> AsyncGenerator[list[LeaseView], None]:
     """The views now and after each change, at least once a second, until the caller stops or the agent ends."""
     reader, writer = await _open(home, start=True)
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -9,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shale.client.agent.view import LeaseView
+from shale.client.cli.output import fil
 from shale.quality.verdict import Status, Verdict
 from shale.units import AttoFil, format_bytes, format_duration
 
@@ -16,28 +20,69 @@ _STATE_STYLE = {"running": "bold green", "frozen": "bold cyan", "ended": "bold",
 _STATUS_STYLE = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
 
 
-def panel(view: LeaseView) -> RenderableType:
-    """A lease: time, money, health, load."""
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE = 14
+"""How many readings a curve shows; more would not fit beside their figure at 80 columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The last readings of a lease's CPU and memory, oldest first."""
+
+    cpu_millis: tuple[int, ...] = ()
+    memory_bytes: tuple[int, ...] = ()
+
+    def after(self, view: LeaseView) -> Load:
+        return Load(
+            (*self.cpu_millis, view.cpu_millis)[-_CURVE:],
+            (*self.memory_bytes, view.memory_bytes)[-_CURVE:],
+        )
+
+
+def panel(view: LeaseView, load: Load | None = None) -> RenderableType:
+    """A lease: time, money, health, load. Spent is exact; what is left is rounded to be read."""
     title = Text.assemble((view.name, "bold"), "  ", (_state(view), _STATE_STYLE.get(view.state, "bold")))
-    return Panel(Group(_figures(view), _bar(view), *_notes(view)), title=title, title_align="left", padding=(0, 1))
+    lines = Group(_figures(view, load or Load()), _bar(view), *_notes(view))
+    return Panel(lines, title=title, title_align="left", padding=(0, 1), border_style="dim" if _over(view) else "")
+
+
+def _over(view: LeaseView) -> bool:
+    return view.state in ("ended", "settled")
 
 
 def _state(view: LeaseView) -> str:
-    if view.state in ("ended", "settled"):
+    if _over(view):
         return f"{view.state} ({view.end_reason})"
     return view.state if view.connected else f"{view.state}, tunnel down"
 
 
-def _figures(view: LeaseView) -> Table:
+def _figures(view: LeaseView, load: Load) -> Table:
     grid = Table.grid(padding=(0, 2), expand=True)
     for style in ("dim", "", "dim", ""):
         grid.add_column(style=style, ratio=None if style else 1, no_wrap=not style or style == "dim")
-    per_hour = view.price.per_second * 3600
     grid.add_row("elapsed", format_duration(view.elapsed_seconds), "spent", Text(str(view.paid), "bold"))
-    grid.add_row("paid for", f"{format_duration(view.seconds)}, tick {view.tick}", "rate", f"{per_hour}/h")
-    grid.add_row("CPU", f"{view.cpu_millis / 1000:.2f} cores", "memory", format_bytes(view.memory_bytes))
-    grid.add_row("probe", _verdict(view.verdict), "left", str(_left(view)))
+    paid = f"{format_duration(view.seconds)}, tick {view.tick}"
+    grid.add_row("paid for", paid, "rate", f"{fil(view.price.per_second * 3600)}/h")
+    if not _over(view):
+        cpu = _figure(f"{view.cpu_millis / 1000:.2f} cores", load.cpu_millis)
+        grid.add_row("CPU", cpu, "memory", _figure(format_bytes(view.memory_bytes), load.memory_bytes))
+    grid.add_row("probe", _verdict(view.verdict), "refund" if _over(view) else "left", _rest(view))
     return grid
+
+
+def _figure(text: str, readings: Sequence[int]) -> Text:
+    """A number, and the curve that led to it; its top is the highest that it shows."""
+    top = max(readings, default=0) or 1
+    curve = "".join(_BLOCKS[reading * (len(_BLOCKS) - 1) // top] for reading in readings)
+    return Text.assemble(f"{text}  ", (curve if len(readings) > 1 else "", "cyan"), no_wrap=True, overflow="crop")
+
+
+def _rest(view: LeaseView) -> str:
+    left = _left(view)
+    price = view.price.per_second.value
+    if _over(view) or not price:
+        return fil(left)
+    return f"{fil(left)}, {format_duration(left.value // price)}"
 
 
 def _left(view: LeaseView) -> AttoFil:
@@ -59,8 +104,9 @@ def _bar(view: LeaseView) -> Table:
     grid.add_column(style="dim")
     grid.add_column(ratio=1)
     grid.add_column()
-    bar = ProgressBar(total=1000, completed=spent, complete_style="green" if spent < 900 else "red")
-    grid.add_row("collateral", bar, f"{spent / 10:.1f} % of {view.collateral}")
+    style = "green" if spent < 900 else "red"
+    bar = ProgressBar(total=1000, completed=spent, complete_style=style, finished_style=style)
+    grid.add_row("collateral", bar, f"{spent / 10:.1f} % of {fil(view.collateral)}")
     return grid
 
 

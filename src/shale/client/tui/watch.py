@@ -73,6 +73,11 @@ def _live(home: Home, name: str | None) -> None:
     from shale.client.tui.app import WatchApp
 
     app = WatchApp(lambda: link.watch(home), name)
-    app.run()
+    ending = app.run()
     if app.failure is not None:
         raise app.failure
+    if ending is not None:
+        from shale.client.cli.end import command as end_command
+
+        with end_command.make_context("end", [ending], parent=click.get_current_context()) as ctx:
+            end_command.invoke(ctx)
