@@ -57,6 +57,8 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as handle:
+            # A tight umask must not close what others have to read.
+            os.fchmod(descriptor, mode)
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())

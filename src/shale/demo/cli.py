@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -29,6 +30,12 @@ def command(path: Path, image: str, epochs: int, json_output: bool) -> None:
     from shale.demo.script import play
     from shale.demo.stage import Stage
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A closed terminal and a kill clear up as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     report = Report(Console(quiet=json_output))
     try:
         with Stage() as stage:

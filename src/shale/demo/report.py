@@ -44,7 +44,7 @@ class Report:
         """Time a step and show it."""
         step = Step(name)
         self.steps.append(step)
-        self.console.print(f"[bold cyan]{len(self.steps):2d}[/] [bold]{name}[/]")
+        self.console.print(f"[bold cyan]{len(self.steps):2d}[/] [bold]{name}[/]", highlight=False)
         began = time.monotonic()
         try:
             yield step

@@ -14,7 +14,7 @@ from shale.demo.ledger import ChainView
 from shale.demo.report import Report
 from shale.demo.stage import Stage
 from shale.errors import ConfigError, Refused, Unavailable
-from shale.units import AttoFil
+from shale.units import AttoFil, format_bytes
 
 _PAYOUT = "0x000000000000000000000000000000000000dEaD"
 _PRIMES = "664579 primes below 10000000"
@@ -43,6 +43,8 @@ def play(stage: Stage, report: Report, image: str, epochs: int) -> None:
         standing = view.standing(provider)
         if standing.reviews != 1:
             raise Refused(f"the chain shows {standing.reviews} reviews instead of one")
+        if not standing.weight_seconds:
+            raise Refused("the review has no weight: no second was proven")
         stars = standing.weighted_stars // standing.weight_seconds
         report.review = {"stars": stars, "weight_seconds": standing.weight_seconds}
         step.detail = f"{stars} stars, weighted by {standing.weight_seconds} proven seconds"
@@ -122,6 +124,13 @@ def _train(stage: Stage, report: Report, name: str, epochs: int) -> None:
         for last in stage.ssh_lines(name, f"python3 train_digits.py /data model.pt {epochs}"):
             report.say(last)
         result = json.loads(last)
+        seen = _watched(stage, name)
+        report.say(f"$ shale watch {name} --once")
+        report.say(
+            f"{AttoFil(int(seen['paid_attofil']))} paid in {seen['tick']} ticks, "
+            f"{seen['cpu_millis'] / 1000:.2f} cores, {format_bytes(seen['memory_bytes'])}, tunnel "
+            + ("up" if seen["connected"] else "down")
+        )
         model = stage.folder / "model.pt"
         copied = stage.ssh("scp", "-q", f"shale-{name}:model.pt", str(model))
         if copied.returncode != 0 or model.stat().st_size == 0:
@@ -136,15 +145,14 @@ def _build(stage: Stage, report: Report, name: str) -> None:
         lines = list(stage.ssh_lines(name, "cc -O2 -o primes primes.c && ./primes 10000000"))
         if lines != [_PRIMES]:
             raise Refused(f"the C program said {lines!r}")
-        [seen] = [entry for entry in _leases(stage) if entry["name"] == name]
-        verdict = seen["verdict"] or {}
+        verdict = _watched(stage, name)["verdict"] or {}
         step.detail = f"{lines[0]}; probe {verdict.get('probe', 'none')}: {verdict.get('status', 'no verdict')}"
 
 
-def _leases(stage: Stage) -> list[dict[str, Any]]:
-    """What the client's agent shows of its leases."""
-    raw = stage.client("agent", "status")
-    return list(raw["leases"] if isinstance(raw, dict) else raw)
+def _watched(stage: Stage, name: str) -> dict[str, Any]:
+    """What `shale watch` shows of the lease now."""
+    [seen] = stage.client("watch", name, "--once")["leases"]
+    return dict(seen)
 
 
 def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any], provider: str, client: str) -> None:

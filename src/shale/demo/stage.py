@@ -41,12 +41,14 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         # One Ctrl-C is enough: a second one must not stop the clearing.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = [signal.signal(number, signal.SIG_IGN) for number in signals]
         try:
             self._clear()
         finally:
             self._stack.close()
-            signal.signal(signal.SIGINT, before)
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
 
     def _clear(self) -> None:
         for home, words in (

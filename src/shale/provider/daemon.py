@@ -34,6 +34,7 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         stack.enter_context(_Lock(private_dir(home.provider) / "daemon.lock"))
         listener = stack.enter_context(_bind(config))
         provider = await stack.enter_async_context(wire(home, config, password, stop))
+        stack.push_async_callback(_leave, provider)
         await provider.gateway.up()
         await provider.lifecycle.recover()
         admin = private_dir(home.provider) / "admin.sock"
@@ -49,12 +50,14 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         ready(provider)
         await stop.wait()
         log.info("stopping")
-        living = bool(provider.lifecycle.meters)
-        await provider.lifecycle.rest()
-        if not living:
-            # Leases that live on need their gateway; without any, nothing stays behind.
-            await provider.gateway.down()
-            provider.gateway.clear()
+
+
+async def _leave(provider: Provider) -> None:
+    """Leases that live on need their gateway; without any, nothing stays behind, after a failed start neither."""
+    await provider.lifecycle.rest()
+    if not await provider.desk.store.leases(LeaseState.RUNNING, LeaseState.FROZEN):
+        await provider.gateway.down()
+        provider.gateway.clear()
 
 
 async def _redeem(provider: Provider) -> None:

@@ -180,6 +180,8 @@ class Session:
         try:
             await self._greet(link)
             self._link = link
+            # The first verdict must not wait for a probe's next turn.
+            self._health.look_again()
             self._tell("")
             await self._catch_up()
             work = [asyncio.ensure_future(self._receive(link)), asyncio.ensure_future(self._keep_paying())]
