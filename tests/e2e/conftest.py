@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.world import World, build, free_ports, is_free, processes
 
 

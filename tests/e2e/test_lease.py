@@ -1,4 +1,4 @@
-"""The whole lease as a user has it: rent, enter with plain ssh, use the dataset, pay by the tick, end, settle, review."""
+"""The whole lease as a user has it: rent, enter by plain ssh, use the dataset, pay by the tick, end, settle, review."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.lines import Lines
 from tests.e2e.world import GAS, Json, World, free_ports
 

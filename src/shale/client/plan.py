@@ -6,6 +6,7 @@ import re
 from base64 import b32decode
 from binascii import Error as Base32Error
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shale.client.discovery import Found, Unusable
@@ -131,13 +132,22 @@ def checked_cid(text: str) -> Cid:
         return Cid(text)
     if re.fullmatch(r"b[a-z2-7]{7,127}", text):
         digits = text[1:].upper()
-        try:
-            raw = b32decode(digits + "=" * (-len(digits) % 8))
-        except Base32Error:
-            raw = b""
-        if raw[:1] == b"\x01" and len(raw) >= 4:
-            return Cid(text)
+        with suppress(Base32Error):
+            if _is_cid(b32decode(digits + "=" * (-len(digits) % 8))):
+                return Cid(text)
     raise InputRefused(f"{text[:80]!r} is not a CID", "copy one from shale datasets (bafy…)")
+
+
+def _is_cid(raw: bytes) -> bool:
+    """Whether these bytes are a CID of version 1: version, codec, hash and its length as varints, then the digest."""
+    fields: list[int] = []
+    while len(fields) < 4:
+        end = next((at for at, byte in enumerate(raw[:9]) if byte < 0x80), None)
+        if end is None:
+            return False
+        fields.append(sum((byte & 0x7F) << (7 * at) for at, byte in enumerate(raw[: end + 1])))
+        raw = raw[end + 1 :]
+    return fields[0] == 1 and fields[3] == len(raw)
 
 
 def checked_mount(text: str) -> str:
