@@ -7,7 +7,8 @@ from pathlib import Path
 
 from shale.datasets import kernel
 from shale.datasets.car import read_root
-from shale.datasets.kernel import Listed, Progress
+from shale.datasets.kernel import Listed
+from shale.datasets.run import Progress
 from shale.errors import InputRefused, Refused
 from shale.market.offer import MAX_ENTRIES, Dataset, Entry
 from shale.units import Cid

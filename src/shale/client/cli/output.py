@@ -21,6 +21,11 @@ def emit(value: Any) -> None:
     print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
 
 
+def plain(text: str) -> str:
+    """Text of somebody else's, without what would move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that follows the terminal; a pipe gets no colours and a fixed width, COLUMNS another one."""
     from rich.console import Console

@@ -1,30 +1,41 @@
-"""Piece commands: pack a folder as a dataset, look into one, commit to a file."""
+"""Piece commands: pack a folder as a dataset, look into one, mount it, commit to a piece."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 import click
 
+from shale.client.cli import piece_sources
+from shale.client.cli.bars import shown
 from shale.client.cli.context import json_option, run_async
-from shale.client.cli.output import console, emit
+from shale.client.cli.output import emit, plain
 from shale.units import Cid, format_bytes
 
-if TYPE_CHECKING:
-    from shale.datasets.kernel import Progress
-
-T = TypeVar("T")
-
-_source = click.argument("source", type=click.Path(path_type=Path))
+_source = click.argument("source")
 _root = click.option("--root", metavar="CID", help="The dataset's root, for a CAR whose header does not name just one.")
 
 
 @click.group(no_args_is_help=True)
 def group() -> None:
-    """Pack a folder as a dataset, and look into one. A SOURCE is a CAR file."""
+    """Pack a folder as a dataset, and look into one.
+
+    A SOURCE is a file (a CAR, or any piece), or one of
+
+    \b
+      http://HOST/piece/CID              a piece on a server; https too
+      sector:PATH?offset=N&size=N        a piece of an unsealed sector, padded; &raw=N cuts its trailing zeros
+      park:PATH                          a file of Curio's piece park
+      aggregate:SOURCE#N                 a piece inside another (FRC-0058), by number or piece CID
+    """
+
+
+for _command in (piece_sources.inspect, piece_sources.verify, piece_sources.pad, piece_sources.unpad):
+    group.add_command(_command)
 
 
 @group.command()
@@ -35,7 +46,7 @@ def pack(folder: Path, out: Path, as_json: bool) -> None:
     """Write DIR as a CAR, the same bytes each time; print its root CID and piece CID."""
     from shale.datasets import kernel
 
-    packed = _run("packing", lambda progress: kernel.pack(folder, out, progress))
+    packed = shown("packing", lambda progress: kernel.pack(folder, out, progress))
     if as_json:
         emit(
             {
@@ -59,7 +70,7 @@ def pack(folder: Path, out: Path, as_json: bool) -> None:
 @_source
 @_root
 @json_option
-def ls(source: Path, root: str | None, as_json: bool) -> None:
+def ls(source: str, root: str | None, as_json: bool) -> None:
     """List the files of a dataset, by path."""
     from shale.datasets import kernel
 
@@ -68,9 +79,7 @@ def ls(source: Path, root: str | None, as_json: bool) -> None:
         emit([{"path": file.path, "type": file.type, "size": file.size, "cid": file.cid} for file in files])
         return
     for file in files:
-        # A name may hold what moves a terminal's cursor.
-        name = "".join(char if char.isprintable() else "?" for char in file.path)
-        click.echo(f"{file.size:>14}  {file.cid}  {name}")
+        click.echo(f"{file.size:>14}  {file.cid}  {plain(file.path)}")
 
 
 @group.command()
@@ -78,7 +87,7 @@ def ls(source: Path, root: str | None, as_json: bool) -> None:
 @click.argument("path")
 @_root
 @click.option("--json", "as_json", is_flag=True, help="Show an error in JSON; the file is written as it is.")
-def cat(source: Path, path: str, root: str | None, as_json: bool) -> None:
+def cat(source: str, path: str, root: str | None, as_json: bool) -> None:
     """Write the file PATH of a dataset to the standard output, verified block by block."""
     from shale.datasets import kernel
 
@@ -87,13 +96,13 @@ def cat(source: Path, path: str, root: str | None, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@_source
 @json_option
-def commp(file: Path, as_json: bool) -> None:
-    """Commit to FILE as a piece: its piece CIDs, version 1 and 2, and its sizes."""
+def commp(source: str, as_json: bool) -> None:
+    """Commit to a source as a piece: its piece CIDs, version 1 and 2, and its sizes."""
     from shale.datasets import kernel
 
-    found = _run("reading", lambda progress: kernel.commp(file, progress))
+    found = shown("reading", lambda progress: kernel.commp(source, progress))
     if as_json:
         sizes = {"raw_size": found.raw_size, "padded_size": found.padded_size}
         emit({"v1": found.v1, "v2": found.v2, **sizes})
@@ -103,29 +112,31 @@ def commp(file: Path, as_json: bool) -> None:
     click.echo(f"size  {found.raw_size} bytes, padded {found.padded_size}")
 
 
-def _run(title: str, work: Callable[[Progress | None], Awaitable[T]]) -> T:
-    """Do the work; where a person looks on, show how far it is, with rate and remaining time."""
+@group.command()
+@_source
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_root
+@click.option(
+    "--verify",
+    type=click.Choice(["first-touch", "always", "never"]),
+    default="first-touch",
+    show_default=True,
+    help="When a block is compared with its CID.",
+)
+@json_option
+def mount(source: str, folder: Path, root: str | None, verify: str, as_json: bool) -> None:
+    """Mount a dataset read-only at DIR, an empty folder, until Ctrl-C or an unmount.
 
-    async def plain() -> T:
-        return await work(None)
+    A block that is missing or corrupt is an I/O error for its reader, and a line here.
+    """
+    from shale.datasets import kernel
 
-    if not sys.stderr.isatty():
-        return run_async(plain)
+    def report(event: Mapping[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(event), flush=True)
+        elif event.get("event") == "ready":
+            click.echo(f"mounted at {folder}: Ctrl-C unmounts it", err=True)
+        else:
+            click.echo(plain(str(event.get("message", ""))), err=True)
 
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-
-    async def shown() -> T:
-        with Bar(*columns, console=console(stderr=True), transient=True) as bar:
-            task = bar.add_task(title, total=None)
-            return await work(lambda done, total: bar.update(task, completed=done, total=total))
-
-    return run_async(shown)
+    run_async(lambda: kernel.mount(source, folder, Cid(root) if root else None, verify=verify, report=report))

@@ -1,0 +1,164 @@
+"""Datasets in sectors and behind URLs, through the kernel's wrappers and through `shale piece`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.cars import Sample, pack_sample
+
+from shale.datasets import kernel, sources
+from shale.datasets.mountinfo import is_mounted
+from shale.errors import Refused
+
+
+def shale(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+    program = Path(sys.executable).with_name("shale")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, check=False, timeout=120)
+
+
+async def in_sector(folder: Path) -> tuple[Sample, sources.Padded]:
+    sample = await pack_sample(folder)
+    return sample, await sources.pad(sample.car, folder / "s-t01000-1", "8MiB", "4MiB")
+
+
+@contextmanager
+def served(path: Path, *, ranges: bool = True) -> Iterator[str]:
+    """The URL of a file on a server that serves ranges, or ignores that they are asked for."""
+    content = path.read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            first, last = 0, len(content) - 1
+            if ranges:
+                asked = self.headers["Range"].removeprefix("bytes=").split("-")
+                first, last = int(asked[0]), min(int(asked[1]), last)
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(last - first + 1))
+            self.end_headers()
+            self.wfile.write(content[first : last + 1])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/piece/x"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_a_dataset_in_a_sector_is_listed_and_read(tmp_path: Path) -> None:
+    sample, padded = await in_sector(tmp_path)
+    assert {file.path: file.size for file in await kernel.ls(padded.source)} == {
+        path: len(data) for path, data in sample.files.items()
+    }
+    assert (await kernel.commp(padded.source)).v1 == sample.piece
+    out = tmp_path / "back.car"
+    assert await sources.unpad(padded.source, out) == padded.raw_size
+    assert out.read_bytes() == sample.car.read_bytes()
+
+
+async def test_a_dataset_behind_a_url_is_listed_and_verified(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    with served(sample.car) as url:
+        assert [file.path for file in await kernel.ls(url)] == sorted(sample.files)
+        verdict = await sources.verify(url, sample.piece)
+    assert verdict.ok
+    assert verdict.piece_ok
+
+
+async def test_a_server_that_ignores_range_is_refused(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    with served(sample.car, ranges=False) as url, pytest.raises(Refused, match="ignores Range"):
+        await kernel.ls(url)
+
+
+async def test_an_inspection_tells_of_sector_root_and_problems(tmp_path: Path) -> None:
+    sample, padded = await in_sector(tmp_path)
+    found = await sources.inspect(padded.source)
+    assert (found.format, found.root, found.sector_size, found.problems) == ("car-v1", sample.root, 8 << 20, ())
+    assert found.unsealed == (sources.Extent(4 << 20, padded.size),)
+    elsewhere = await sources.inspect(f"sector:{tmp_path / 's-t01000-1'}?offset=0&size=4MiB")
+    assert [problem.offset for problem in elsewhere.problems] == [0]
+    with pytest.raises(Refused, match="no such file"):
+        await sources.inspect(tmp_path / "none")
+
+
+async def test_a_corrupt_block_is_found_with_its_offset(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    data = bytearray(sample.car.read_bytes())
+    at = data.index(sample.files["readme.txt"])
+    data[at] ^= 1
+    sample.car.write_bytes(data)
+    told: list[tuple[int, int]] = []
+    verdict = await sources.verify(sample.car, sample.piece, progress=lambda done, total: told.append((done, total)))
+    assert not verdict.ok
+    assert verdict.problems[0].offset == at
+    assert verdict.piece_ok is False
+    assert told[-1][1] == 2 * len(data)
+
+
+async def test_a_mount_ends_with_its_call(tmp_path: Path) -> None:
+    sample, padded = await in_sector(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    ready = asyncio.Event()
+    mounting = asyncio.create_task(kernel.mount(padded.source, folder, report=lambda event: ready.set()))
+    await asyncio.wait({mounting, asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    read = await asyncio.to_thread((folder / "train/images.bin").read_bytes)
+    assert read == sample.files["train/images.bin"]
+    mounting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await mounting
+    assert not is_mounted(folder)
+
+
+async def test_the_commands_answer_in_json(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    sector = tmp_path / "s-t01000-1"
+    padded = json.loads(shale("piece", "pad", sample.car, sector, "--sector-size", "8MiB", "--json").stdout)
+    assert sorted(padded) == ["offset", "raw_size", "sector_size", "size", "source"]
+    found = json.loads(shale("piece", "inspect", f"sector:{sector}", "--json").stdout)
+    assert (found["root"], found["sector_size"], found["problems"]) == (sample.root, 8 << 20, [])
+    assert len(json.loads(shale("piece", "ls", padded["source"], "--json").stdout)) == 3
+    assert json.loads(shale("piece", "verify", padded["source"], "--piece", sample.piece, "--json").stdout)["ok"]
+    back = tmp_path / "back.car"
+    assert json.loads(shale("piece", "unpad", padded["source"], back, "--json").stdout) == {
+        "raw_size": sample.car.stat().st_size
+    }
+    sample.car.write_bytes(sample.car.read_bytes()[:-7])
+    broken = shale("piece", "verify", sample.car, "--json")
+    assert broken.returncode == 1
+    assert "truncated" in json.loads(broken.stdout)["problems"][0]["reason"]
+
+
+async def test_the_mount_command_unmounts_at_the_end(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    program = Path(sys.executable).with_name("shale")
+    mounted = await asyncio.create_subprocess_exec(
+        program, "piece", "mount", sample.car, folder, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    assert mounted.stdout is not None
+    assert json.loads(await mounted.stdout.readline()) == {"event": "ready"}
+    assert (folder / "readme.txt").read_bytes() == sample.files["readme.txt"]
+    mounted.send_signal(signal.SIGTERM)
+    assert await mounted.wait() == 143
+    assert not is_mounted(folder)
