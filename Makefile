@@ -16,8 +16,8 @@ engine: install ## Start a Docker Engine where none answers, and build the base 
 	@scripts/docker.sh ensure
 	@scripts/docker.sh run scripts/base-image.sh
 
-demo: engine ## The whole lease once, on real parts, shown as it happens
-	@scripts/docker.sh run .venv/bin/shale demo
+demo: install ## The whole lease once, on real parts, shown as it happens; leaves nothing running
+	@scripts/demo.sh
 
 test: engine ## All tests: Python, Go, Solidity
 	@scripts/docker.sh run scripts/test.sh
