@@ -86,7 +86,7 @@ func (w *CARWriter) finish(ctx context.Context, root cid.Cid) (c Commitment, err
 		return
 	}
 	w.file.Close()
-	return c, syncDir(filepath.Dir(w.path))
+	return c, SyncDir(filepath.Dir(w.path))
 }
 
 // commit ends the commitment, with the header as it stands in the file: it is the same but for the root.
@@ -111,7 +111,8 @@ func (w *CARWriter) Discard() error {
 	return nil
 }
 
-func syncDir(path string) error {
+// SyncDir makes what was renamed in a directory durable.
+func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	rlepluslazy "github.com/filecoin-project/go-bitfield/rle"
+	"golang.org/x/sys/unix"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 	"github.com/shale-cloud/shale/kernel/piece/fr32"
@@ -301,6 +304,51 @@ func TestPieceSizeIsTheNextPowerOfTwo(t *testing.T) {
 	for raw, want := range map[int64]int64{0: 128, 1: 128, 127: 128, 128: 256, 254: 256, 255: 512, 32 << 30 / 128 * 127: 32 << 30, 32<<30/128*127 + 1: 64 << 30} {
 		if got := PieceSize(raw); got != want {
 			t.Errorf("%d: %d, want %d", raw, got, want)
+		}
+	}
+}
+
+func TestSectorThatIsBeingWrittenIsLeftAlone(t *testing.T) {
+	path := written(t, 2<<10, 0, []byte("one"))
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(t.Context(), path, 2<<10, 1024, piecetest.Source("two")); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The model is a bit for each byte.
+func TestAllocationIsThatOfTheBits(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var a Allocation
+		var bits [64]bool
+		for range 12 {
+			next := Range{int64(r.IntN(60)), int64(r.IntN(4) + 1)}
+			taken := slices.Contains(bits[next.Offset:next.end()], true)
+			switch added, err := a.add(next); {
+			case (err != nil) != taken:
+				t.Fatalf("%v and %v: %v", a, next, err)
+			case err == nil:
+				a = added
+				for i := next.Offset; i < next.end(); i++ {
+					bits[i] = true
+				}
+			}
+		}
+		for off := range int64(60) {
+			for size := range int64(4) {
+				asked := Range{off, size}
+				if want := !slices.Contains(bits[off:off+size], false); a.Covers(asked) != want {
+					t.Fatalf("%v covers %v: %v", a, asked, !want)
+				}
+			}
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shale-cloud/shale/kernel/piece"
 	"github.com/shale-cloud/shale/kernel/piece/fr32"
 )
@@ -50,11 +52,22 @@ func Write(ctx context.Context, path string, size int64, offset int64, src piece
 	if err := file.Chmod(0o644); err != nil {
 		return at, err
 	}
-	return at, os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		return at, err
+	}
+	return at, piece.SyncDir(filepath.Dir(path))
 }
 
-// extend adds a piece to a sector that is there.
+// extend adds a piece to a sector that is there. Two at once would each write a trailer without the other's piece.
 func extend(ctx context.Context, path string, size int64, at Range, src piece.Source) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%s: somebody else is writing to it: try again when it is done", path)
+	}
 	have, err := piece.OpenFile(path)
 	if err != nil {
 		return err
@@ -67,11 +80,6 @@ func extend(ctx context.Context, path string, size int64, at Range, src piece.So
 	if s.Size != size {
 		return fmt.Errorf("%s: a sector of %d bytes, not %d", path, s.Size, size)
 	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
 	return write(ctx, file, path, size, s.Allocated, at, src)
 }
 

@@ -51,5 +51,8 @@ func Copy(ctx context.Context, path string, src piece.Source) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	return piece.SyncDir(filepath.Dir(path))
 }

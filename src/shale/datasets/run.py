@@ -46,11 +46,15 @@ async def events(arguments: Sequence[str], report: Callable[[Mapping[str, Any]],
     """Report each line of JSON that a long run writes, until it ends. Cancelling ends it as its caller would."""
 
     async def lines(stream: asyncio.StreamReader) -> bytes:
-        while line := await stream.readline():
-            value = _parsed(line, arguments[0])
+        while True:
+            try:
+                if not (line := await stream.readline()):
+                    return b""
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # a path so long that the line was cut: the mount goes on
             if isinstance(value, dict):
                 report(value)
-        return b""
 
     await _run(arguments, lines, fine=(0, -signal.SIGTERM))
 
