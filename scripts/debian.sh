@@ -57,6 +57,10 @@ apt_install() {
 # A person's own FUSE mount is seen by Docker, which is root, only where the machine's owner allows it.
 allow_fuse_for_others() {
   [ "$(id -u)" -ne 0 ] || return 0
+  if [ -c /dev/fuse ] && [ ! -w /dev/fuse ]; then
+    # What udev does where it runs.
+    as_root chmod 0666 /dev/fuse
+  fi
   grep -qs '^user_allow_other' /etc/fuse.conf && return 0
   say "letting people share their FUSE mounts (user_allow_other in /etc/fuse.conf)"
   as_root sh -c 'echo user_allow_other >>/etc/fuse.conf'

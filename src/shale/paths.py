@@ -78,7 +78,12 @@ def keys_dir() -> Path:
     chosen = os.environ.get("SHALE_KEYS")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "shale" / "keys"
+    return cache_dir() / "keys"
+
+
+def cache_dir() -> Path:
+    """Where what can be made again is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "shale"
 
 
 def binary(name: str) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shale.errors import Refused, Unavailable, from_wire
-from shale.paths import Home, keys_dir, private_dir, write_private
+from shale.paths import Home, cache_dir, keys_dir, private_dir, write_private
 
 
 class Stage:
@@ -29,8 +29,8 @@ class Stage:
         self._provider_process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Stage:
-        # Short, since Unix sockets below it have at most 107 bytes for their path.
-        self.folder = Path(tempfile.mkdtemp(prefix="shale-demo-"))
+        # Not below /tmp: sshd trusts no key list there. And short: a Unix socket's path has at most 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="demo-", dir=private_dir(cache_dir())))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.provider_home = Home(private_dir(self.folder / "p"))
         self.client_home = Home(private_dir(self.folder / "c"))
