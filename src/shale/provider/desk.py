@@ -23,8 +23,10 @@ from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
 from shale.units import Address, AttoFil, LeaseId, checked_address, lease_id_of
 
-ACCEPTANCE_SECONDS = 120
+HOLD_SECONDS = 120
 """How long an accepted order holds its stock while its confirmation is awaited."""
+ACCEPTANCE_SECONDS = 900
+"""How long the chain takes our acceptance: the confirmation's wait, the start, and then some slow blocks."""
 _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
 _LEAST = Resources(cpu_millis=10, memory_bytes=16 << 20)
@@ -65,15 +67,19 @@ class Desk:
 
     async def _holding(self) -> list[Held]:
         """The leases that hold stock; acceptances that were never confirmed lose it when they are late."""
-        holding = []
         states = [state for state in LeaseState if state.holds_stock]
-        for held in await self.store.leases(*states):
-            if held.lease.state is LeaseState.ACCEPTED and held.acceptance.deadline < self.clock.now():
-                await self.store.forget(held.id)
-                self._host_keys.pop(held.id, None)
-            else:
-                holding.append(held)
-        return holding
+        return [held for held in await self.store.leases(*states) if not self._is_late(held)]
+
+    def _is_late(self, held: Held) -> bool:
+        """An acceptance that can't be confirmed here any more: after its time, or after a restart.
+
+        Its row stays until the chain can't take it either (settlement.py): a client may still anchor it by itself.
+        """
+        if held.lease.state is not LeaseState.ACCEPTED:
+            return False
+        if held.created_at + HOLD_SECONDS < self.clock.now():
+            self._host_keys.pop(held.id, None)
+        return held.id not in self._host_keys
 
     async def accept(self, raw: dict[str, Any]) -> Accepted:
         """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong."""
@@ -95,7 +101,8 @@ class Desk:
                 raise Refused("too many orders wait for their confirmation", "try again in two minutes")
             if len(holding) >= self.config.max_leases:
                 raise Refused("the provider is full", "choose another provider")
-            if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in holding):
+            known = await self.store.leases(*LeaseState)
+            if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in known):
                 raise InputRefused("this order's nonce was used before", "sign a new order")
             (await self.free()).minus(order.resources)
             host_key = new_ssh_key()
@@ -145,9 +152,9 @@ class Desk:
         async with self._lock:
             held = await self.store.lease(lease)
             host_key = self._host_keys.get(lease)
-            if held.lease.state is not LeaseState.ACCEPTED or host_key is None:
+            if held.lease.state is not LeaseState.ACCEPTED:
                 raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
-            if held.acceptance.deadline < self.clock.now():
+            if host_key is None or self._is_late(held):
                 raise Closed("the acceptance has expired", "sign a new order")
             given = _dict(raw.get("confirmation"))
             confirmation = Confirmation(

@@ -270,8 +270,6 @@ class Lifecycle:
 
     async def recover(self) -> None:
         """Take up the leases that live in the books, end those that can't go on, remove what belongs to none."""
-        for held in await self._parts.store.leases(LeaseState.ACCEPTED):
-            await self._parts.store.forget(held.id)
         for held in await self._parts.store.leases(LeaseState.STARTING):
             await self.end(held.id, EndReason.START_FAILED)
         for held in await self._parts.store.leases(LeaseState.RUNNING, LeaseState.FROZEN):

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shale.chain.chain import Chain, Shard
 from shale.clock import Clock
 from shale.errors import Refused, ShaleError, Unavailable
-from shale.market.lease import LeaseState
+from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.market.signing import SigningDomain
 from shale.payments.batch import Claimable, Leaf, Operation, Proof, plan_batch
@@ -30,6 +30,10 @@ from shale.provider.store import Held, Store
 from shale.units import ZERO, Address, AttoFil, LeaseId
 
 log = logging.getLogger("shale.provider")
+
+
+_CHAIN_LAG_SECONDS = 3600
+"""By how much a chain's clock, and what we see of it, may lag behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Settlement:
         """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count."""
         async with self._lock:
             await self._reconcile()
+            await self._sweep()
             settled: list[Settled] = []
             while (batch := await self._one()) is not None:
                 settled.append(batch)
@@ -115,6 +120,18 @@ class Settlement:
                     await connection.execute(
                         update(books.settlements).where(books.settlements.c.id == row.id).values(state="dropped")
                     )
+
+    async def _sweep(self) -> None:
+        """Acceptances that nobody confirmed to us: forgotten once the chain can't take them any more.
+
+        A client may have anchored one by itself; its deposit then waits in the queue, where it would block all later
+        ones: as a lease that never started, it is closed and refunded.
+        """
+        for held in await self._store.leases(LeaseState.ACCEPTED):
+            if await self._chain.lease(held.id) is not None:
+                await self._store.end(held.id, EndReason.START_FAILED, self._clock.now())
+            elif held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
+                await self._store.forget(held.id)
 
     async def _all_closed(self, operations: list[dict[str, Any]]) -> bool:
         """A batch that opens and closes the same leaves moves no root: then the leases say whether it was posted."""
@@ -144,7 +161,7 @@ class Settlement:
         record = await self._chain.lease(held.id)
         if record is None:
             ended = held.lease.state is LeaseState.ENDED
-            late = held.confirmation is None or held.confirmation.deadline < self._clock.now()
+            late = held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now()
             if ended and late:
                 async with self._store.begin() as connection:
                     await _set_lease(connection, held.id, state=LeaseState.SETTLED.value)

@@ -149,6 +149,8 @@ class Store:
         """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused below a higher one."""
         async with self.begin() as connection:
             held = await _held(connection, voucher.lease)
+            if not held.lease.state.lives:
+                raise VoucherRefused("ended", "the lease doesn't run: nothing more is due")
             if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
                 raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
             await connection.execute(
