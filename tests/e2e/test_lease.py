@@ -129,7 +129,7 @@ def test_the_agent_shows_what_it_pays_and_the_probes_verdict(world: World, lease
         view = watch.until("walk", lambda view: view["verdict"] is not None and view["memory_bytes"] > 0)
     assert view["verdict"]["status"] == "ok"
     assert int(view["paid_attofil"]) == view["seconds"] * int(view["price_attofil_per_second"])
-    [shown] = world.client.json("agent", "status")["leases"]
+    [shown] = world.client.json("watch", "--once")["leases"]
     [listed] = world.client.json("ps")
     assert (shown["name"], shown["state"], shown["connected"]) == ("walk", "running", True)
     assert (listed["name"], listed["state"], listed["collateral_attofil"]) == (

@@ -105,16 +105,17 @@ class Agent:
                 return
 
     async def _adopt(self, rental: Rental) -> None:
+        deployment = Network.load(self._home, rental.network).deployment
+        domain = await self._prover.domain(deployment.chain_id, deployment.ledger)
+        # Asked last: a command may hand us the lease that we are taking from the books, and two sessions would fight.
         if rental.name in self._tasks or rental.ended:
             return
-        network = Network.load(self._home, rental.network)
-        deployment = network.deployment
         parts = SessionParts(
             store=self._store,
             prover=self._prover,
             clock=self._clock,
             signing=SigningDomain(deployment.chain_id, deployment.market),
-            domain=await self._prover.domain(deployment.chain_id, deployment.ledger),
+            domain=domain,
             ssh_config=config_path(self._home),
             dial=SshDial(config_path(self._home)),
             probes=self._probes,
