@@ -122,16 +122,23 @@ def test_the_gateways_key_opens_no_unix_socket(world: World, lease: Json, tmp_pa
     assert "refused streamlocal port forward" in (world.gateway / "sshd.log").read_text()
 
 
+def test_a_settlement_redeems_a_living_lease_once_and_leaves_it_living(world: World, lease: Json) -> None:
+    before = world.wallet_of(world.payout)
+    batches = world.provider.json("provider", "settle", "--now")
+    assert [batch["leases"].count(lease["lease_id"]) for batch in batches] == [1]
+    assert world.wallet_of(world.payout) - before == sum(int(batch["earned_attofil"]) for batch in batches) > 0
+    paid_on(world, "tough", world.held(lease["lease_id"])["seconds"])
+
+
 def test_after_all_that_the_lease_ends_and_settles_to_the_attofil(world: World, lease: Json) -> None:
-    world.provider.json("provider", "settle", "--now")
-    before = world.wallet_of(world.payout), world.ledger_of(world.owner)
+    before = world.money()
     ended = world.client.json("end", "tough")
-    world.provider.json("provider", "settle", "--now")
+    [batch] = world.provider.json("provider", "settle", "--now")
     record = world.record(lease)
-    received = world.wallet_of(world.payout) - before[0]
     assert record.closed
-    assert record.paid.value == int(ended["paid_attofil"]) == received
-    assert received + world.ledger_of(world.owner) - before[1] == int(lease["collateral_attofil"])
+    assert record.paid.value == int(ended["paid_attofil"])
+    assert int(batch["refunded_attofil"]) == int(lease["collateral_attofil"]) - record.paid.value
+    assert world.money() - before == int(batch["refunded_attofil"])
 
 
 def test_a_container_killed_from_outside_ends_the_lease_at_both_sides(world: World) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,13 +91,18 @@ class Settlement:
         self._lock = asyncio.Lock()
 
     async def run(self) -> list[Settled]:
-        """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count."""
+        """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count.
+
+        A lease that runs on pays meanwhile: it is redeemed once in a run, or there would always be one more batch.
+        """
         async with self._lock:
             await self._reconcile()
             await self._sweep()
             settled: list[Settled] = []
-            while (batch := await self._one()) is not None:
+            done: set[LeaseId] = set()
+            while (batch := await self._one(done)) is not None:
                 settled.append(batch)
+                done.update(batch.leases)
             shard = await self._chain.shard(self._provider)
             if shard.owed:
                 await self._chain.collect(self._provider)
@@ -141,14 +146,15 @@ class Settlement:
                 return False
         return True
 
-    async def _one(self) -> Settled | None:
+    async def _one(self, done: Collection[LeaseId]) -> Settled | None:
         circuit = await self._prover.circuit()
         shard = await self._chain.shard(self._provider)
         held = await self._store.leases(LeaseState.RUNNING, LeaseState.FROZEN, LeaseState.ENDED)
         claimables = [item for one in held if (item := await self._claimable(one, shard)) is not None]
         leaves = [one.leaf for one in held if one.leaf is not None]
         await self._check_queue(claimables, shard)
-        operations = plan_batch(claimables, leaves, circuit.batch)
+        wanted = [item for item in claimables if item.ended or item.lease not in done]
+        operations = plan_batch(wanted, leaves, circuit.batch)
         if not operations:
             return None
         proof = await self._prover.prove(self._domain, leaves, operations)
