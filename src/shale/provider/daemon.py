@@ -9,16 +9,17 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
-from shale.errors import ConfigError, ShaleError
+from shale.errors import ConfigError
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
+from shale.provider.upkeep import follow, redeem
 from shale.provider.wiring import Provider, wire
 
 log = logging.getLogger("shale.provider")
@@ -45,8 +46,11 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         await provider.announce()
         if await provider.desk.store.leases(LeaseState.ENDED):
             provider.ended.set()
-        redeemer = asyncio.create_task(_redeem(provider))
-        stack.callback(redeemer.cancel)
+        for work in (
+            redeem(provider.settlement.run, provider.ended, provider.desk.clock, provider.settle_after),
+            follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
+        ):
+            stack.callback(asyncio.create_task(work).cancel)
         ready(provider)
         await stop.wait()
         log.info("stopping")
@@ -58,21 +62,6 @@ async def _leave(provider: Provider) -> None:
     if not await provider.desk.store.leases(LeaseState.RUNNING, LeaseState.FROZEN):
         await provider.gateway.down()
         provider.gateway.clear()
-
-
-async def _redeem(provider: Provider) -> None:
-    """Settle once leases have ended and no other has for a while: one proof for many."""
-    while True:
-        await provider.ended.wait()
-        provider.ended.clear()
-        with suppress(TimeoutError):
-            while True:
-                await asyncio.wait_for(provider.ended.wait(), provider.settle_after)
-                provider.ended.clear()
-        try:
-            await provider.settlement.run()
-        except ShaleError as error:
-            log.error("settlement: %s", error)
 
 
 class _Lock:

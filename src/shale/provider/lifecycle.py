@@ -86,6 +86,10 @@ class Lifecycle:
         """Those of the living leases."""
         return list(self._meters.values())
 
+    def living(self) -> list[LeaseId]:
+        """The leases that are metered now."""
+        return list(self._meters)
+
     async def start(self, held: Held, host_key: SshKey, progress: Progress) -> Container:
         """Bring the lease's container up; on failure nothing is left and the lease is ended.
 

@@ -1,0 +1,60 @@
+"""Upkeep: what the daemon does by itself: redeems vouchers in time, and follows its leases on chain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from shale.chain.chain import Chain
+from shale.clock import Clock, wait_event
+from shale.errors import ShaleError
+from shale.market.lease import EndReason
+from shale.units import LeaseId
+
+log = logging.getLogger("shale.provider")
+
+REDEEM_SECONDS = 6 * 3600.0
+"""The longest that vouchers wait: a day after an End on chain anybody may close a lease with what was proven so far."""
+RETRY_SECONDS = 60.0
+"""How soon a settlement that failed is tried again."""
+FOLLOW_SECONDS = 60.0
+"""How often the chain is asked about the living leases."""
+
+
+async def redeem(settle: Callable[[], Awaitable[object]], ended: asyncio.Event, clock: Clock, company: float) -> None:
+    """Settle once leases have ended and no other has for `company` seconds, and every few hours while they run."""
+    wait = REDEEM_SECONDS
+    while True:
+        await wait_event(clock, ended, wait)
+        while ended.is_set():
+            ended.clear()
+            await wait_event(clock, ended, company)
+        try:
+            await settle()
+        except ShaleError as error:
+            log.error("settlement: %s", error)
+            wait = RETRY_SECONDS
+        else:
+            wait = REDEEM_SECONDS
+
+
+async def follow(
+    chain: Chain,
+    clock: Clock,
+    living: Callable[[], Iterable[LeaseId]],
+    end: Callable[[LeaseId, EndReason], Awaitable[object]],
+) -> None:
+    """End the leases here that a party has ended on chain.
+
+    From that End the window runs: a client that ended there and went on paying here would get all back after a day.
+    """
+    while True:
+        await clock.sleep_until(clock.steady() + FOLLOW_SECONDS)
+        for lease in list(living()):
+            try:
+                record = await chain.lease(lease)
+                if record is not None and (record.ended_at or record.closed):
+                    await end(lease, record.end_reason or EndReason.CLIENT_ENDED)
+            except ShaleError as error:
+                log.warning("lease %s: not looked up on chain: %s", lease[:12], error)
