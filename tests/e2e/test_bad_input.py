@@ -6,7 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,9 @@ def stranger(world: World) -> Actor:
     return found
 
 
-def refused_up(stranger: Actor, **env: str) -> str:
+def refused_up(stranger: Actor, env: Mapping[str, str] | None = None) -> str:
     """`provider up` fails with one line, and leaves no process, socket or lock."""
-    done = stranger.call("provider", "up", **env)
+    done = stranger.call("provider", "up", env=env)
     return _refusal(stranger, done)
 
 
@@ -148,7 +148,7 @@ def test_a_port_in_use_is_named_with_its_setting(stranger: Actor, key: str) -> N
 
 
 def test_without_docker_the_provider_does_not_start(stranger: Actor) -> None:
-    line = refused_up(stranger, DOCKER_HOST="unix:///nowhere/docker.sock")
+    line = refused_up(stranger, {"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     assert "Docker Engine" in line
     assert "start it" in line
 

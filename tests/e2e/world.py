@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +62,15 @@ class Actor:
         }
 
     def call(
-        self, *words: str, stdin: str = "", timeout: float = PATIENCE * 2, **env: str
+        self,
+        *words: str,
+        stdin: str = "",
+        timeout: float = PATIENCE * 2,
+        env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [SHALE, *words],
-            env=self.env | env,
+            env=self.env | dict(env or {}),
             input=stdin,
             capture_output=True,
             text=True,
@@ -81,9 +85,9 @@ class Actor:
         assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-500:]} {done.stderr[-500:]}"
         return json.loads(done.stdout)
 
-    def refused(self, *words: str, **env: str) -> str:
+    def refused(self, *words: str) -> str:
         """Run a command that must fail as errors do: one line on stderr that says what to do; gives that line."""
-        done = self.call(*words, **env)
+        done = self.call(*words)
         lines = [line for line in done.stderr.splitlines() if line.startswith("shale: error: ")]
         assert done.returncode == 1, (done.stdout, done.stderr)
         assert len(lines) == 1, done.stderr
