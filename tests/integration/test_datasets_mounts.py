@@ -77,7 +77,8 @@ async def test_a_dead_mount_is_cleared_away(mounts: FuseMounts, sample: Sample, 
     data = await mounts.mount(LEASE, sample.car, sample.root)
     await kill(process_of(data))
     assert is_mounted(data)
-    with pytest.raises(OSError, match="not connected"):
+    # The kernel may still be cutting the connection at the first look.
+    with pytest.raises(OSError, match=r"not connected|connection abort"):
         os.listdir(data)
     assert list(await mounts.all()) == []
     assert nothing_left(tmp_path)
