@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from shale.market.order import (
     whole,
 )
 from shale.units import AttoFil, LeaseId, OrderHash
+from shale.wire import read_json
 
 OFFER_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -242,8 +242,8 @@ async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
 
 def _object(data: bytes, endpoint: str) -> dict[str, Any]:
     try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
+        raw = read_json(data)
+    except ValueError:
         raw = None
     if not isinstance(raw, dict):
         raise _wild(endpoint)

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,26 @@ _MAX_ANSWER = 4 << 20
 _START_SECONDS = 30.0
 
 
-def prepare(home: Home) -> Awaitable[None]:
-    """Begin to start the agent, if it doesn't run, while the caller does other things; awaiting it ends the start."""
+class Waking:
+    """The agent's start, begun while the caller does other things; `adopt` waits for it rather than start another."""
 
-    async def begin() -> None:
+    def __init__(self) -> None:
+        self._start: asyncio.Future[None] | None = None
+
+    def begin(self, home: Home) -> None:
+        """Start the agent if it doesn't run."""
+        self._start = asyncio.ensure_future(self._open(home))
+
+    async def _open(self, home: Home) -> None:
         with suppress(Unavailable):
             _, writer = await _open(home, start=True)
             writer.close()
 
-    return asyncio.ensure_future(begin())
+    async def adopt(self, home: Home, name: str) -> None:
+        """As `adopt` below, once the start has ended."""
+        if self._start is not None:
+            await self._start
+        await adopt(home, name)
 
 
 async def adopt(home: Home, name: str) -> None:

@@ -137,16 +137,16 @@ class _Call:
 
     async def run(self, account: LocalAccount) -> tuple[Rental, float]:
         """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
-        from shale.client.agent.link import adopt, prepare
+        from shale.client.agent.link import Waking
         from shale.client.leasing import Leasing
         from shale.client.wiring import chain_of, network_of, prover_of, signing_of
         from shale.clock import SystemClock
 
         network = network_of(self._context.home, self._context.network_name)
-        signing, clock = signing_of(network), SystemClock()
+        signing, clock, waking = signing_of(network), SystemClock(), Waking()
         async with chain_of(network, account) as chain, prover_of() as prover:
             leasing = Leasing(
-                self._context.home, network.name, chain, prover, account, signing, self._store, clock, adopt
+                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt
             )
             plan, wallet, ledger = await self._plan(leasing)
             if not self._json:
@@ -154,10 +154,9 @@ class _Call:
             if not confirm("Rent it?", self._yes):
                 raise click.Abort
             # The agent takes a second or two to come up: let it do so while the provider starts the container.
-            waking = prepare(self._context.home)
+            waking.begin(self._context.home)
             with Progress(quiet=self._json) as progress:
                 rental = await leasing.lease(plan, self._name, self._user_key, progress.report)
-                await waking
                 return rental, progress.seconds
 
     async def _plan(self, leasing: Leasing) -> tuple[Plan, AttoFil, AttoFil]:
