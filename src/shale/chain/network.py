@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shale import wire
 from shale.chain.chain import Deployment
 from shale.chain.rpc import checked_url
 from shale.errors import ConfigError, InputRefused
@@ -105,8 +106,8 @@ def read_json(path: Path) -> object:
     if len(data) > MAX_FILE:
         raise InputRefused(f"{path} is too large for a network", "give the file that shale chain deploy wrote")
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return wire.read_json(data)
+    except ValueError:
         raise InputRefused(f"{path} is not JSON", "give the file that shale chain deploy wrote") from None
 
 

@@ -28,6 +28,7 @@ from shale.chain.reverts import refusal
 from shale.chain.rpc import Rpc
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.units import Address, AttoFil, format_fil
+from shale.wire import read_json
 
 RECEIPT_SECONDS = 600.0
 """How long a transaction may take into a block: 20 epochs of Filecoin."""
@@ -46,10 +47,14 @@ class BoundedProvider(AsyncJSONBaseProvider):
         self._rpc = rpc
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        answer = self.decode_rpc_response(await self._rpc.post(self.encode_rpc_request(method, params)))
+        raw = await self._rpc.post(self.encode_rpc_request(method, params))
+        try:
+            answer = read_json(raw)
+        except ValueError:
+            answer = None
         if not isinstance(answer, dict) or not ("result" in answer or "error" in answer):
             raise Unavailable(f"what answers at {self._rpc.place} is not a chain's node", "check the RPC URL")
-        return answer
+        return cast(RPCResponse, answer)
 
 
 class Node:

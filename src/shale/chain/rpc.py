@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from shale.errors import InputRefused, Unavailable
+from shale.wire import read_json
 
 MAX_ANSWER = 8 << 20
 SECONDS = 20.0
@@ -57,8 +58,8 @@ class Rpc:
         """The result of one call. Raises NodeError when the node says no."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
-            answer = json.loads(await self.post(json.dumps(request).encode()))
-        except (ValueError, RecursionError):
+            answer = read_json(await self.post(json.dumps(request).encode()))
+        except ValueError:
             answer = None
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
             raise NodeError(str(answer["error"].get("message"))[:300])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
 from aiodocker.stream import Stream
 
 from shale.containers.docker_connection import one_line
 from shale.errors import Refused
+from shale.wire import read_json
 
 _MAX_OUTPUT = 1 << 16
 
@@ -53,7 +53,7 @@ async def _lines(output: Stream) -> AsyncIterator[str]:
 
 def _is_listening(line: str) -> bool:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = read_json(line.encode())
+    except ValueError:
         return False
     return isinstance(event, dict) and event.get("event") == "listening"

@@ -9,6 +9,7 @@ from typing import Any
 from shale.errors import InputRefused
 from shale.market.resources import Resources
 from shale.units import Address, AttoFil, Cid, Price, checked_address
+from shale.wire import read_json
 
 MAX_OFFER_BYTES = 1 << 20
 MAX_DATASETS = 256
@@ -141,8 +142,8 @@ def offer_from_contents(contents: bytes) -> Offer:
     if len(contents) > MAX_OFFER_BYTES:
         raise InputRefused("the offer is too large", "the provider must list fewer datasets")
     try:
-        return _read_offer(json.loads(contents))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        return _read_offer(read_json(contents))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputRefused(f"the offer is malformed ({type(error).__name__})", "skip this provider") from None
 
 

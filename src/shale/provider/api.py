@@ -23,6 +23,7 @@ from shale.provider.lifecycle import Lifecycle
 from shale.provider.offers import Offers, signed_offer_to_json
 from shale.provider.store import Held
 from shale.units import LeaseId, OrderHash, checked_lease_id
+from shale.wire import read_json
 
 MAX_BODY = 64 * 1024
 _STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
@@ -135,8 +136,8 @@ async def body(request: Request) -> dict[str, Any]:
         if len(raw) > MAX_BODY:
             raise InputRefused("the request is too large", f"keep it within {MAX_BODY} bytes")
     try:
-        value = json.loads(raw or b"{}")
-    except (ValueError, RecursionError):
+        value = read_json(raw or b"{}")
+    except ValueError:
         raise InputRefused("the request is not JSON", "update the client") from None
     if not isinstance(value, dict):
         raise InputRefused("the request is not a JSON object", "update the client")

@@ -16,6 +16,7 @@ from shale.errors import InputRefused
 from shale.market.lease import EndReason
 from shale.market.order import amount_of, text_of, whole
 from shale.units import AttoFil, LeaseId, checked_lease_id
+from shale.wire import read_json
 
 MAX_LINE = 16 * 1024
 VERSION = 1
@@ -167,10 +168,10 @@ def decode(line: bytes) -> Message:
     if len(line) > MAX_LINE:
         raise InputRefused("a tunnel message is too long", f"keep it within {MAX_LINE} bytes")
     try:
-        raw = json.loads(line)
+        raw = read_json(line)
         reader = _READERS[raw["type"]]
         return reader(raw)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"a tunnel message is malformed ({type(error).__name__})", "update both sides") from None
 
 
