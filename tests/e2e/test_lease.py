@@ -129,8 +129,9 @@ def test_the_agent_shows_what_it_pays_and_the_probes_verdict(world: World, lease
         view = watch.until("walk", lambda view: view["verdict"] is not None and view["memory_bytes"] > 0)
     assert view["verdict"]["status"] == "ok"
     assert int(view["paid_attofil"]) == view["seconds"] * int(view["price_attofil_per_second"])
-    [shown] = world.client.json("watch", "--once")["leases"]
-    [listed] = world.client.json("ps")
+    # The agent still shows what ended before, in other tests' leases.
+    [shown] = world.client.json("watch", "walk", "--once")["leases"]
+    [listed] = [row for row in world.client.json("ps") if row["name"] == "walk"]
     assert (shown["name"], shown["state"], shown["connected"]) == ("walk", "running", True)
     assert (listed["name"], listed["state"], listed["collateral_attofil"]) == (
         "walk", "running", lease["collateral_attofil"],
