@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
+from shale.datasets.holding import Holding
 from shale.errors import Closed, InputRefused, Refused
 from shale.market.offer import MAX_DATASETS, Dataset, Entry
 from shale.provider import books
@@ -21,6 +22,11 @@ class Item:
 
     listing: Dataset
     path: Path
+
+    @property
+    def holding(self) -> Holding:
+        """The dataset as it is mounted."""
+        return Holding(self.listing.root, (str(self.path),))
 
 
 class Shelf:
