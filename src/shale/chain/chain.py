@@ -71,12 +71,16 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A provider's part of the ledger: deposits `head` to `tail - 1` wait for insertion; `owed` is due."""
+    """A provider's part of the ledger: deposits `head` to `tail - 1` wait for insertion; `owed` is due.
+
+    `demanded` is the lease that the next batches must get closed.
+    """
 
     root: str
     head: int
     tail: int
     owed: AttoFil
+    demanded: LeaseId | None = None
 
 
 class Chain(Protocol):

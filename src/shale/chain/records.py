@@ -11,7 +11,7 @@ from shale.market.lease import EndReason
 from shale.market.order import text_of
 from shale.payments.batch import Operation
 from shale.payments.words import flags_of, hex_word
-from shale.units import AttoFil, checked_address
+from shale.units import AttoFil, checked_address, checked_lease_id
 
 NOBODY = "0x" + "0" * 40
 ENDED = 4
@@ -74,8 +74,9 @@ def lease_record(market: Any, ledger: Any) -> LeaseRecord | None:
 
 
 def shard_of(raw: Sequence[int]) -> Shard:
-    root, head, tail, owed, _demanded = raw
-    return Shard(hex_word(root), int(head), int(tail), AttoFil(owed))
+    root, head, tail, owed, demanded = raw
+    lease = checked_lease_id(f"0x{demanded:062x}") if demanded else None
+    return Shard(hex_word(root), int(head), int(tail), AttoFil(owed), lease)
 
 
 def _reason(raw: int) -> EndReason:

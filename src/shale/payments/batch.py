@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shale.market.order import PayKey
 from shale.payments.voucher import Voucher
@@ -94,16 +94,25 @@ class Proof:
     prove_seconds: float
 
 
-def plan_batch(claimables: Iterable[Claimable], leaves: Iterable[Leaf], most: int) -> list[Operation]:
+def plan_batch(
+    claimables: Iterable[Claimable], leaves: Iterable[Leaf], most: int, demanded: LeaseId | None = None
+) -> list[Operation]:
     """The operations of the next batch, at most `most`.
 
     Deposits are inserted in the order of the contract's queue, without a gap, since the contract takes no other;
     then open leaves whose lease has ended or whose voucher has grown. Free indices are used from the lowest.
+
+    While a lease's close is demanded the contract takes no batch but one that closes it, or, as long as its deposit
+    lies deeper in the queue than a batch reaches, bare insertions.
     """
     used = {leaf.index for leaf in leaves}
     free = (index for index in range(2**TREE_DEPTH) if index not in used)
-    items = list(claimables)
+    items = [replace(item, ended=True) if item.lease == demanded else item for item in claimables]
     queue = sorted((item for item in items if item.queued is not None), key=lambda item: item.queued or 0)
+    if any(item.lease == demanded for item in queue[most:]):
+        return [
+            Operation(Leaf(next(free), item.lease, item.key, item.deposit), True, False, None) for item in queue[:most]
+        ]
     operations = [
         Operation(Leaf(next(free), item.lease, item.key, item.deposit), True, item.ended, item.voucher)
         for item in queue
@@ -111,5 +120,6 @@ def plan_batch(claimables: Iterable[Claimable], leaves: Iterable[Leaf], most: in
     for item in items:
         if item.leaf is not None:
             grown = item.voucher if item.voucher and item.voucher.amount > item.leaf.amount else None
-            operations.append(Operation(item.leaf, False, item.ended, grown))
+            operation = Operation(item.leaf, False, item.ended, grown)
+            operations.insert(0 if item.lease == demanded else len(operations), operation)
     return [operation for operation in operations if operation.moves][:most]

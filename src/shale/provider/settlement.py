@@ -154,7 +154,7 @@ class Settlement:
         leaves = [one.leaf for one in held if one.leaf is not None]
         await self._check_queue(claimables, shard)
         wanted = [item for item in claimables if item.ended or item.lease not in done]
-        operations = plan_batch(wanted, leaves, circuit.batch)
+        operations = plan_batch(wanted, leaves, circuit.batch, shard.demanded)
         if not operations:
             return None
         proof = await self._prover.prove(self._domain, leaves, operations)

@@ -67,6 +67,27 @@ def test_new_leaves_take_free_indices() -> None:
     assert operation.leaf.index == 1
 
 
+def test_a_demanded_close_comes_before_all_else() -> None:
+    items = [claimable(n, paid=50, leaf_paid=30) for n in range(1, 12)]
+    operations = plan_batch(items, [], 8, demanded=lease_id(11))
+    assert (operations[0].leaf.lease, operations[0].close, len(operations)) == (lease_id(11), True, 8)
+    assert not any(operation.close for operation in operations[1:])
+
+
+def test_a_demanded_lease_in_the_queue_is_inserted_and_closed_in_the_same_batch() -> None:
+    items = [claimable(n, queued=n, paid=5) for n in range(8)]
+    operations = plan_batch(items, [], 8, demanded=lease_id(7))
+    assert [operation.close for operation in operations] == [False] * 7 + [True]
+
+
+def test_before_a_demanded_lease_deep_in_the_queue_there_are_bare_insertions_only() -> None:
+    items = [claimable(n, queued=n, paid=5, ended=True) for n in range(12)]
+    items.append(claimable(90, paid=50, leaf_paid=30, ended=True))
+    operations = plan_batch(items, [], 8, demanded=lease_id(9))
+    assert [operation.leaf.lease for operation in operations] == [lease_id(n) for n in range(8)]
+    assert all(op.insert and not op.close and op.voucher is None for op in operations)
+
+
 @given(st.lists(st.tuples(st.integers(0, 1000), st.booleans()), max_size=20))
 def test_a_batch_pays_out_no_more_than_was_locked(leases: list[tuple[int, bool]]) -> None:
     items = [claimable(n, queued=n, paid=paid, ended=ended) for n, (paid, ended) in enumerate(leases)]
