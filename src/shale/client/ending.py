@@ -23,6 +23,9 @@ from shale.market.signing import SigningDomain
 from shale.paths import Home
 from shale.units import ZERO, AttoFil
 
+CHAIN_LAG_SECONDS = 3600
+"""By how much a chain's clock, and what we see of it, may lag behind ours."""
+
 AskAgent = Callable[[Home, str, dict[str, Any], str], Awaitable[object]]
 
 
@@ -41,6 +44,8 @@ class Ending:
 
     async def end(self, rental: Rental) -> tuple[Rental, str]:
         """End a lease by the client's wish. Returns it, and which way it went: agent, provider, chain or books."""
+        if rental.end_reason is EndReason.START_FAILED and await self._by_chain(rental) == "chain":
+            return rental, "chain"
         if rental.ended:
             raise Closed(f"the lease {rental.name} has ended already ({rental.end_reason.text})", "see shale ps --all")
         way = "provider"
@@ -97,14 +102,25 @@ class Ending:
         return "chain"
 
 
-async def refresh_settled(store: Store, chain: Chain, network: str) -> None:
-    """Take over from the chain what it has proven of ended leases; a node that doesn't answer changes nothing."""
+async def refresh_settled(store: Store, chain: Chain, network: str, now: int) -> list[Rental]:
+    """Take over from the chain what it has proven of ended leases; a node that doesn't answer changes nothing.
+
+    A start that failed is forgotten once the chain can't lock its collateral any more. Returns those whose collateral
+    the provider has locked all the same: `Ending.end` frees it.
+    """
+    locked = []
     for rental in store.rentals():
         if rental.state is LeaseState.ENDED and rental.network == network:
             with suppress(ShaleError):
                 record = await chain.lease(rental.id)
+                failed = rental.end_reason is EndReason.START_FAILED
                 if record is not None and record.closed:
                     store.settle(rental.id, record.paid, record.seconds)
+                elif record is not None and failed and not record.ended_at:
+                    locked.append(rental)
+                elif record is None and failed and rental.order.deadline + CHAIN_LAG_SECONDS < now:
+                    store.forget(rental.id)
+    return locked
 
 
 def refund(rental: Rental) -> AttoFil:

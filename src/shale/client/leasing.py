@@ -231,11 +231,11 @@ class Leasing:
             await api.end(rental.id, end, self.signing.sign(end, self.account))
 
     async def _forget(self, rental: Rental) -> None:
-        """Drop the row; but a lease whose collateral the chain has locked stays in the books until it is settled."""
+        """Drop the row, unless the provider holds our confirmation: until its deadline the chain may yet take it."""
         locked = None
         with suppress(ShaleError):
             locked = await self.chain.lease(rental.id)
-        if locked is None:
+        if locked is None and self.store.by_id(rental.id).state is LeaseState.ACCEPTED:
             self.store.forget(rental.id)
         else:
             self.store.end(rental.id, EndReason.START_FAILED, self.clock.now())

@@ -151,7 +151,9 @@ class Store:
         """Drop a lease that never started, with its folder."""
         with self._begin() as connection:
             rental = _get(connection, lease)
-            if rental.state not in (LeaseState.ACCEPTED, LeaseState.STARTING):
+            if rental.state not in (LeaseState.ACCEPTED, LeaseState.STARTING) and (
+                rental.end_reason is not EndReason.START_FAILED
+            ):
                 raise Closed(f"the lease is {rental.state.value}", "end it with shale end")
             connection.execute(leases.delete().where(leases.c.lease_id == lease))
         self._remove_folder(rental)

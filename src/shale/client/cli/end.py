@@ -31,12 +31,13 @@ def command(name: str, password_file: Path | None, as_json: bool) -> None:
     from shale.client.wiring import chain_of, network_of, signing_of
     from shale.clock import SystemClock
     from shale.errors import Closed
+    from shale.market.lease import EndReason
 
     context = Context()
     store = Store(context.home)
     try:
         rental = store.rental(name)
-        if rental.ended:
+        if rental.ended and rental.end_reason is not EndReason.START_FAILED:
             raise Closed(f"the lease {name} has ended already ({rental.end_reason.text})", "see shale ps --all")
         network = network_of(context.home, rental.network)
         account = wallet.open_wallet(context.home, context.password(password_file))
