@@ -26,17 +26,28 @@ type Header struct {
 	Roots   []cid.Cid // they need not be in it
 }
 
-// ScanCAR indexes the blocks of a CARv1, or of the CARv1 inside a CARv2. It reads no block and verifies none.
+// ScanCAR indexes the blocks of a CARv1, or of the CARv1 inside a CARv2; of joined pieces, those of each. It reads no
+// block and verifies none.
 func ScanCAR(src Source) (*Index, error) {
 	index := newIndex()
-	header, err := WalkCAR(src, func(id cid.Cid, b Block) error {
-		index.add(id, b)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	base := int64(0)
+	for _, part := range Parts(src) {
+		before := len(index.entries)
+		header, err := WalkCAR(part, func(id cid.Cid, b Block) error {
+			if len(index.entries) == maxBlocks {
+				return FormatErrorf(part, b.Offset, "with this piece the dataset has more than %d blocks", maxBlocks)
+			}
+			b.Offset += base
+			index.add(id, b)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		index.CARs = append(index.CARs, Scanned{header, len(index.entries) - before})
+		index.Roots = append(index.Roots, header.Roots...)
+		base += part.Size()
 	}
-	index.Roots = header.Roots
 	return index.finish(), nil
 }
 

@@ -3,6 +3,7 @@ package piece
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 )
@@ -15,10 +16,12 @@ type Block struct {
 	Ordinal int
 }
 
-// An Index finds the blocks of a piece by multihash, in 24 bytes a block.
+// An Index finds the blocks of a dataset's pieces by multihash, in 24 bytes a block.
 type Index struct {
-	// Roots are those that the CAR's header names; they need not be in it.
-	Roots   []cid.Cid
+	// Roots are those that the CARs' headers name, each once; they need not be in them.
+	Roots []cid.Cid
+	// CARs are the pieces, in their order.
+	CARs    []Scanned
 	seed    maphash.Seed
 	entries []entry
 }
@@ -39,6 +42,12 @@ func (x *Index) add(id cid.Cid, b Block) {
 	x.entries = append(x.entries, entry{x.key(id), b.Offset, b.Size})
 }
 
+// A Scanned is what was seen of one CAR.
+type Scanned struct {
+	Header
+	Blocks int
+}
+
 // finish sorts the index and drops repeated blocks, keeping the first of each.
 func (x *Index) finish() *Index {
 	slices.SortFunc(x.entries, func(a, b entry) int {
@@ -51,6 +60,8 @@ func (x *Index) finish() *Index {
 		return 1
 	})
 	x.entries = slices.CompactFunc(x.entries, func(a, b entry) bool { return a.key == b.key })
+	slices.SortFunc(x.Roots, func(a, b cid.Cid) int { return strings.Compare(a.KeyString(), b.KeyString()) })
+	x.Roots = slices.Compact(x.Roots)
 	return x
 }
 

@@ -54,7 +54,8 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: offset %d: %s", e.Source, e.Offset, e.Reason)
 }
 
-// FormatErrorf says what of src is malformed, and where.
+// FormatErrorf says what of src is malformed, and where; of joined pieces it names the one.
 func FormatErrorf(src Source, offset int64, format string, args ...any) error {
-	return &FormatError{Source: src.Name(), Offset: offset, Reason: fmt.Sprintf(format, args...)}
+	part, offset := Locate(src, offset)
+	return &FormatError{Source: part.Name(), Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }

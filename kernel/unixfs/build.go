@@ -23,7 +23,7 @@ var (
 const (
 	maxInline   = 64 << 20
 	maxFileSize = 1 << 50
-	// nodeBudget bounds the bytes of dag-pb nodes that are read, each at nodeCost at least.
+	// nodeBudget bounds the bytes of dag-pb nodes that are read beyond the source's size, each at nodeCost at least.
 	nodeBudget = 2 << 30
 	nodeCost   = 512
 	// maxShards bounds the depth of a sharded directory, maxFileDepth that of a file.
@@ -35,7 +35,8 @@ const (
 // may lack blocks, of which the rest is read all the same; a directory may not. A root that is a file becomes the only
 // entry of a directory, named by its CID. Errors name the source, the offset of the block and the path.
 func Build(src piece.Source, index *piece.Index, root cid.Cid) (*Tree, error) {
-	b := &builder{src: src, index: index, tree: &Tree{}, budget: nodeBudget, leafOf: make([]uint32, index.Len())}
+	b := &builder{src: src, index: index, tree: &Tree{}, budget: nodeBudget + src.Size(), leafOf: make([]uint32, index.Len()),
+		met: newBitmap(index.Len())}
 	top, err := b.entry(nil, root.String(), format.Link{Cid: root}, 0)
 	if err != nil {
 		return nil, err
@@ -44,13 +45,15 @@ func Build(src piece.Source, index *piece.Index, root cid.Cid) (*Tree, error) {
 		if top.Type != File {
 			return nil, b.errorf(0, "", "root %s is a %s", root, top.Type)
 		}
-		dir := &Entry{Type: Directory, CID: root, Number: 1, Entries: []*Entry{top}}
-		b.tree.Count++
-		top.Parent, top.Number = dir, b.tree.Count
+		dir := &Entry{Type: Directory, CID: root, Entries: []*Entry{top}}
+		top.Parent = dir
 		top = dir
 	}
 	top.Name = ""
 	b.tree.Root = top
+	b.tree.leaves = slices.Clip(b.tree.leaves)
+	b.tree.sortNodes()
+	b.tree.number()
 	return b.tree, nil
 }
 
@@ -61,6 +64,7 @@ type builder struct {
 	budget  int64
 	extents int
 	leafOf  []uint32 // by a block's ordinal: the number of its leaf, plus one
+	met     bitmap   // by a block's ordinal: dag-pb blocks whose places are known
 }
 
 // A node is a decoded dag-pb block.
@@ -77,14 +81,14 @@ func (b *builder) errorf(offset int64, path string, reason string, args ...any) 
 	if path != "" {
 		reason = path + ": " + reason
 	}
-	return &piece.FormatError{Source: b.src.Name(), Offset: offset, Reason: reason}
+	return piece.FormatErrorf(b.src, offset, "%s", reason)
 }
 
 // entry builds what link leads to, and everything below it. parentAt is the offset of the block that holds the link.
 func (b *builder) entry(parent *Entry, name string, link format.Link, parentAt int64) (*Entry, error) {
 	b.tree.Count++
-	e := &Entry{Name: name, Parent: parent, CID: link.Cid, Number: b.tree.Count}
-	if e.Number > maxEntries {
+	e := &Entry{Name: name, Parent: parent, CID: link.Cid}
+	if b.tree.Count > maxEntries {
 		return nil, b.errorf(parentAt, e.Path(), "more than %d entries", maxEntries)
 	}
 	id, err := parseID(link.Cid)
@@ -105,6 +109,7 @@ func (b *builder) entry(parent *Entry, name string, link format.Link, parentAt i
 	if err != nil {
 		return nil, err
 	}
+	e.Mode, e.MTime = uint16(n.unixfs.Mode().Perm()), n.unixfs.ModTime()
 	switch n.unixfs.Type() {
 	case ft.TFile, ft.TRaw:
 		err = f.node(n, 0)
@@ -238,9 +243,12 @@ func (b *builder) node(id blockID, parentAt int64, e *Entry) (*node, bool, error
 		if id.hash.sum(n.raw) != id.digest {
 			return nil, false, b.errorf(n.block.Offset, e.Path(), "block %s is corrupt", id.cid)
 		}
+		if b.met.set(n.block.Ordinal) {
+			b.tree.nodes = append(b.tree.nodes, place{id.digest, n.block.Offset, n.block.Size, id.hash})
+		}
 	}
 	if b.budget -= max(int64(len(n.raw)), nodeCost); b.budget < 0 {
-		return nil, false, b.errorf(n.block.Offset, e.Path(), "the DAG unfolds to more than %d bytes of nodes", nodeBudget)
+		return nil, false, b.errorf(n.block.Offset, e.Path(), "the DAG unfolds to more than %d bytes of nodes", nodeBudget+b.src.Size())
 	}
 	decoded, err := merkledag.DecodeProtobuf(n.raw)
 	if err == nil {

@@ -146,7 +146,8 @@ func (r *Reader) fetch(l *leaf, p []byte, within int64) *Fault {
 }
 
 func (r *Reader) fault(l *leaf, kind, reason string) *Fault {
-	return &Fault{Source: r.src.Name(), CID: l.cid(), Offset: l.offset, Kind: kind, Reason: reason}
+	part, offset := piece.Locate(r.src, l.offset)
+	return &Fault{Source: part.Name(), CID: l.cid(), Offset: offset, Kind: kind, Reason: reason}
 }
 
 // A bitmap is a set of small numbers that many goroutines add to.

@@ -5,6 +5,7 @@ package unixfs
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 )
@@ -26,7 +27,8 @@ type Tree struct {
 	// Count is the number of entries, the root included; their numbers run from 1 to it.
 	Count  uint64
 	leaves []leaf
-	inline []byte // bytes of identity CIDs, which have no block
+	nodes  []place // sorted
+	inline []byte  // bytes of identity CIDs, which have no block
 }
 
 // An Entry is a file, directory or symlink. Names are valid for a path: no "/", no NUL, neither "." nor "..".
@@ -35,6 +37,8 @@ type Entry struct {
 	Parent  *Entry // nil for the root
 	Number  uint64 // unique in its tree; the root's is 1
 	Type    Type
+	Mode    uint16    // permission bits, 0 if none are stored; whoever shows them decides which of them count
+	MTime   time.Time // zero if none is stored
 	CID     cid.Cid
 	Size    int64    // of a file's content or a symlink's target
 	Target  string   // of a symlink: relative, and never out of the tree

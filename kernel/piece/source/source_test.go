@@ -75,6 +75,24 @@ func TestEveryKindOfSourcePassesTheSuite(t *testing.T) {
 	}
 }
 
+func TestJoinedSourcesPassTheSuite(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, content []byte) piece.Source {
+		var parts []piece.Source
+		for _, part := range [][]byte{content[:len(content)/3], content[len(content)/3 : len(content)/2], content[len(content)/2:]} {
+			src, err := source.Open(file(t, part))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, src)
+		}
+		joined, err := piece.Join(parts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return joined
+	})
+}
+
 func TestTextThatOpensNothingIsOneLine(t *testing.T) {
 	path := inSector(t, 0, []byte("content"))
 	for text, reason := range map[string]string{
