@@ -29,7 +29,10 @@ type Commitment struct {
 
 // Commit reads r to its end, at most 63.5 GiB, and commits to what it read.
 func Commit(r io.Reader) (Commitment, error) {
-	w := commp.NewWriter()
+	return commitWith(commp.NewWriter(), r)
+}
+
+func commitWith(w *commp.Writer, r io.Reader) (Commitment, error) {
 	if _, err := io.CopyBuffer(w, readerOnly{r}, make([]byte, 1<<20)); err != nil {
 		return Commitment{}, err
 	}

@@ -68,25 +68,32 @@ func IsPieceCID(id cid.Cid) error {
 // Names reports whether id names this piece, or it with more trailing zeros: a piece may have been padded up to a
 // larger power of two, which neither its bytes nor version 1 of its CID tell.
 func (c Commitment) Names(id cid.Cid) bool {
-	want, err := parseName(id)
-	if err != nil {
-		return false
-	}
 	have, err := parseName(c.V2)
 	if err != nil {
 		return false
 	}
+	_, named := PaddedTo(id, have.root, nodeSize<<have.height)
+	return named
+}
+
+// PaddedTo is the padded size at which id names the tree of a root and a padded size, with more trailing zeros if need
+// be; it reports false if id doesn't name it.
+func PaddedTo(id cid.Cid, root [nodeSize]byte, padded uint64) (uint64, bool) {
+	want, err := parseName(id)
+	if err != nil {
+		return 0, false
+	}
 	var zeros [nodeSize]byte
 	for height := 0; height <= maxHeight; height++ {
-		if height >= have.height {
-			if have.root == want.root && (want.height == 0 || want.height == height) {
-				return true
+		if size := uint64(nodeSize) << height; size >= padded {
+			if root == want.root && (want.height == 0 || want.height == height) {
+				return size, true
 			}
-			have.root = join(have.root, zeros)
+			root = join(root, zeros)
 		}
 		zeros = join(zeros, zeros)
 	}
-	return false
+	return 0, false
 }
 
 // join is the parent of two nodes: sha256 without its last two bits.

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/shale-cloud/shale/kernel/piece/commp"
 )
 
 // maxProblems is how many problems are described; the rest is counted.
@@ -144,7 +146,12 @@ func (v *verifier) check(s section, buf []byte) (reason string) {
 
 // CommitTo commits to all of a source.
 func CommitTo(ctx context.Context, src Source) (Commitment, error) {
-	c, err := Commit(untilDone{ctx, io.NewSectionReader(src, 0, src.Size())})
+	return CommitWith(ctx, src, commp.NewWriter())
+}
+
+// CommitWith is CommitTo with a new writer, which the caller asks for more than the commitment afterwards.
+func CommitWith(ctx context.Context, src Source, w *commp.Writer) (Commitment, error) {
+	c, err := commitWith(w, untilDone{ctx, io.NewSectionReader(src, 0, src.Size())})
 	if err == nil && c.RawSize != uint64(src.Size()) {
 		err = FormatErrorf(src, int64(c.RawSize), "truncated: %d bytes were here when it was opened", src.Size())
 	}

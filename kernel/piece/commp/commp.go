@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/shale-cloud/shale/kernel/piece/fr32"
 )
@@ -42,6 +43,8 @@ type Writer struct {
 	tree    tree
 	jobs    int
 	flying  []*job // oldest first
+	keepRow bool
+	row     []node // the chunks' roots, if they are kept
 	digest  Digest
 	settled bool
 }
@@ -136,12 +139,23 @@ func (w *Writer) Digest() Digest {
 	}
 	leftmost, level := subtree(w.leftmost())
 	if w.first != nil && len(w.chunk) > 0 {
-		w.tree.add(subtree(w.chunk))
+		w.join(subtree(w.chunk))
+	}
+	if w.keepRow {
+		w.row = slices.Insert(w.row, 0, raise(leftmost, level))
 	}
 	root, level := w.tree.root(leftmost, level)
 	w.digest = Digest{root, w.raw, nodeSize << level}
 	w.settled, w.first, w.chunk = true, nil, nil
 	return w.digest
+}
+
+// join adds a chunk's root, each but the first's, in their order.
+func (w *Writer) join(root node, level int) {
+	if w.keepRow {
+		w.row = append(w.row, raise(root, level))
+	}
+	w.tree.add(root, level)
 }
 
 // add takes whole quads, no more than the chunk under way has room for.
@@ -159,7 +173,7 @@ func (w *Writer) add(quads []byte) {
 	case w.first == nil:
 		w.first, w.chunk = w.chunk, nil
 	case w.jobs == 0:
-		w.tree.add(subtree(w.chunk))
+		w.join(subtree(w.chunk))
 		w.chunk = w.chunk[:0]
 	default:
 		w.launch()
@@ -183,6 +197,6 @@ func (w *Writer) land() []byte {
 	j := w.flying[0]
 	w.flying = w.flying[1:]
 	<-j.done
-	w.tree.add(j.root, chunkLevel)
+	w.join(j.root, chunkLevel)
 	return j.chunk
 }
