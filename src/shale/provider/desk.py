@@ -29,6 +29,8 @@ ACCEPTANCE_SECONDS = 900
 """How long the chain takes our acceptance: the confirmation's wait, the start, and then some slow blocks."""
 _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
+_MAX_PENDING_OF_ONE = 8
+"""Each holds stock for a while and costs its client nothing: one client must not hold it all."""
 _LEAST = Resources(cpu_millis=10, memory_bytes=16 << 20)
 """Less makes no container; and to container engines a limit of zero means none at all."""
 
@@ -97,7 +99,8 @@ class Desk:
             raise InputRefused("this order's nonce was used before", "sign a new order")
         async with self._lock:
             holding = await self._holding()
-            if sum(held.lease.state is LeaseState.ACCEPTED for held in holding) >= _MAX_PENDING:
+            pending = [held.order.client for held in holding if held.lease.state is LeaseState.ACCEPTED]
+            if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
                 raise Refused("too many orders wait for their confirmation", "try again in two minutes")
             if len(holding) >= self.config.max_leases:
                 raise Refused("the provider is full", "choose another provider")

@@ -18,6 +18,9 @@ from shale.units import LeaseId
 OnLink = Callable[[Link, int], Awaitable[None]]
 """Called for each connection with its link and the pid of the joined command; the link is closed when it returns."""
 
+_SEND_SECONDS = 5.0
+"""A client that takes nothing for this long is gone: the meter, which serves unpaid meanwhile, waits no longer."""
+
 
 class MeterSockets:
     """The sockets under `folder`, which group `gid` may connect to."""
@@ -43,7 +46,7 @@ class MeterSockets:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                await on_link(Link(reader, writer), _peer_pid(writer))
+                await on_link(Link(reader, writer, _SEND_SECONDS), _peer_pid(writer))
             finally:
                 writer.close()
                 with suppress(OSError):

@@ -161,6 +161,15 @@ class TestRefusedOrders:
         counter.world.wallets[counter.good.client] = counter.world.balances[counter.good.client] = AttoFil(1)
         await counter.refuses(counter.order(), "collateral", "fund the wallet")
 
+    async def test_many_orders_of_one_client_that_it_does_not_confirm(self, counter: Counter) -> None:
+        counter.desk.config = replace(counter.desk.config, max_leases=64)
+        small = Resources(10, 16 << 20)
+        for _ in range(8):
+            await counter.hand_in(counter.order(resources=small))
+        await counter.refuses(counter.order(resources=small), "too many orders", "two minutes")
+        await counter.clock.advance(HOLD_SECONDS + 1)
+        await counter.hand_in(counter.order(resources=small))
+
     async def test_more_leases_than_the_provider_takes(self, counter: Counter) -> None:
         tiny = Resources(10, 16 << 20)
         for _ in range(CONFIG.max_leases):
