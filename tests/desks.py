@@ -18,14 +18,14 @@ from shale.client.keys import new_ssh_key
 from shale.clock import ManualClock
 from shale.containers.memory import MemoryEngine
 from shale.errors import ShaleError
-from shale.market.offer import Dataset, Entry
+from shale.market.offer import Dataset, Entry, Piece
 from shale.market.order import Acceptance, Confirmation, Order, order_to_json
 from shale.market.resources import Resources
 from shale.proofs.memory import MemoryProver
 from shale.provider.config import ProviderConfig
 from shale.provider.desk import Accepted, Desk
 from shale.provider.identity import SshKey
-from shale.provider.shelf import Item, Shelf
+from shale.provider.shelf import Item, Place, Shelf
 from shale.provider.store import Held, Store, sqlite_url
 from shale.units import AttoFil, Cid, Price, checked_address
 
@@ -105,7 +105,8 @@ async def open_counter(tmp_path: Path) -> AsyncIterator[Counter]:
     store = await Store.open(sqlite_url(tmp_path / "provider.db"))
     shelf, piece = Shelf(store), tmp_path / "digits.car"
     piece.write_bytes(b"")
-    await shelf.add(Item(Dataset("digits", ROOT, PIECE, 9, 1, (Entry("a", 1, 9),)), piece), 1)
+    listing = Dataset("digits", ROOT, PIECE, 9, 1, (Entry("a", 1, 9),), pieces=(Piece(PIECE, 128),))
+    await shelf.add(Item(listing, (Place(str(piece)),)), 1)
     chain = MemoryChain(world, checked_address(operator.address))
     engine = MemoryEngine()
     desk = Desk(CONFIG, TOTAL, store, shelf, engine, chain, prover, clock, operator, world.signing)

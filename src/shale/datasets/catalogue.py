@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from shale.datasets import kernel
@@ -10,7 +11,7 @@ from shale.datasets.car import read_root
 from shale.datasets.kernel import Listed
 from shale.datasets.run import Progress
 from shale.errors import InputRefused, Refused
-from shale.market.offer import MAX_ENTRIES, Dataset, Entry
+from shale.market.offer import MAX_ENTRIES, Dataset, Entry, Piece
 from shale.units import Cid
 
 _MAX_NAME = 128
@@ -27,7 +28,8 @@ async def read_car(path: Path, name: str, progress: Progress | None = None) -> D
     root = read_root(path)
     listing = await kernel.ls(path, root)
     commitment = await kernel.commp(path, progress)
-    return describe(name, root, commitment.v1, listing)
+    described = describe(name, root, commitment.v1, listing)
+    return replace(described, pieces=(Piece(commitment.v1, commitment.padded_size),))
 
 
 def check_name(name: str) -> None:

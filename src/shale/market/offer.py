@@ -14,6 +14,9 @@ from shale.wire import read_json
 MAX_OFFER_BYTES = 1 << 20
 MAX_DATASETS = 256
 MAX_ENTRIES = 64
+MAX_PIECES = 1024
+MAX_DESCRIPTION = 1000
+MAX_LICENCE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A verified claim of Filecoin's chain: its id, the sector that holds the piece, the epoch at which it expires."""
+
+    id: int
+    sector: int
+    term_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a dataset: its CID (version 1), its padded size, and the provider's claim on chain if there is one."""
+
+    cid: Cid
+    padded_size: int
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset that the provider holds and can mount."""
+    """A dataset that the provider holds and can mount; `piece` is the one of `pieces` that holds the root.
+
+    `description`, `licence` and `signer` come from a signed manifest, and are empty without one. `checked_at`: when
+    the provider last computed the commitments of all pieces.
+    """
 
     name: str
     root: Cid
@@ -50,6 +75,15 @@ class Dataset:
     size: int
     files: int
     entries: tuple[Entry, ...]
+    description: str = ""
+    licence: str = ""
+    signer: str = ""
+    pieces: tuple[Piece, ...] = ()
+    checked_at: int = 0
+
+    def is_named(self, cid: str) -> bool:
+        """Whether this is the CID of its root or of one of its pieces."""
+        return cid in (self.root, self.piece) or any(cid == piece.cid for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +118,7 @@ class Offer:
 
     def dataset(self, root: str) -> Dataset | None:
         """The dataset with this root or piece CID."""
-        return next((entry for entry in self.datasets if root in (entry.root, entry.piece)), None)
+        return next((entry for entry in self.datasets if entry.is_named(root)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +157,32 @@ def offer_to_json(offer: Offer) -> dict[str, Any]:
         "tick_seconds": offer.tick_seconds,
         "max_seconds": offer.max_seconds,
         "images": list(offer.images),
-        "datasets": [
-            {
-                "name": dataset.name,
-                "root": dataset.root,
-                "piece": dataset.piece,
-                "size": dataset.size,
-                "files": dataset.files,
-                "entries": [{"path": e.path, "files": e.files, "size": e.size} for e in dataset.entries],
-            }
-            for dataset in offer.datasets
-        ],
+        "datasets": [dataset_to_json(dataset) for dataset in offer.datasets],
+    }
+
+
+def dataset_to_json(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "root": dataset.root,
+        "piece": dataset.piece,
+        "size": dataset.size,
+        "files": dataset.files,
+        "entries": [{"path": e.path, "files": e.files, "size": e.size} for e in dataset.entries],
+        "description": dataset.description,
+        "licence": dataset.licence,
+        "signer": dataset.signer,
+        "pieces": [_piece_to_json(piece) for piece in dataset.pieces],
+        "checked_at": dataset.checked_at,
+    }
+
+
+def _piece_to_json(piece: Piece) -> dict[str, Any]:
+    claim = piece.claim
+    return {
+        "piece": piece.cid,
+        "padded_size": piece.padded_size,
+        "claim": None if claim is None else {"id": claim.id, "sector": claim.sector, "term_end": claim.term_end},
     }
 
 
@@ -186,6 +235,24 @@ def _read_dataset(raw: dict[str, Any]) -> Dataset:
         entries=tuple(
             Entry(_text(e["path"], 256), _number(e["files"], 2**63), _number(e["size"], 2**63))
             for e in _bounded(raw["entries"], MAX_ENTRIES)
+        ),
+        description=_text(raw.get("description", ""), MAX_DESCRIPTION),
+        licence=_text(raw.get("licence", ""), MAX_LICENCE),
+        signer=checked_address(_text(raw["signer"])) if raw.get("signer") else "",
+        pieces=tuple(_read_piece(entry) for entry in _bounded(raw.get("pieces", []), MAX_PIECES)),
+        checked_at=_number(raw.get("checked_at", 0), 2**40),
+    )
+
+
+def _read_piece(raw: dict[str, Any]) -> Piece:
+    claim = raw.get("claim")
+    return Piece(
+        cid=Cid(_word(raw["piece"], 128)),
+        padded_size=_number(raw["padded_size"], 2**63),
+        claim=None
+        if claim is None
+        else Claim(
+            _number(claim["id"], 2**63 - 1), _number(claim["sector"], 2**63 - 1), _number(claim["term_end"], 2**63 - 1)
         ),
     )
 

@@ -19,7 +19,7 @@ from shale.provider.api import body, show_error
 from shale.provider.desk import Desk
 from shale.provider.lifecycle import Lifecycle
 from shale.provider.settlement import Settlement
-from shale.provider.shelf import Item, Shelf
+from shale.provider.shelf import Item, Place, Shelf
 from shale.units import Address, checked_lease_id
 
 
@@ -97,7 +97,7 @@ class AdminApi:
     async def _add_dataset(self, request: Request) -> Response:
         raw = await body(request)
         path = Path(str(raw.get("path", "")))
-        item = Item(await read_car(path, str(raw.get("name") or path.stem)), path)
+        item = Item(await read_car(path, str(raw.get("name") or path.stem)), (Place(str(path)),))
         await self._shelf.add(item, self._desk.clock.now())
         return JSONResponse(_dataset_json(item))
 
@@ -134,6 +134,6 @@ def _dataset_json(item: Item) -> dict[str, Any]:
         "piece": listing.piece,
         "size": listing.size,
         "files": listing.files,
-        "path": str(item.path),
-        "readable": item.path.is_file(),
+        "path": item.places[0].source if item.places else "",
+        "readable": not item.trouble,
     }

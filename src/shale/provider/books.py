@@ -40,13 +40,52 @@ datasets = Table(
     "datasets",
     metadata,
     Column("root", String(128), primary_key=True),
+    # The piece that holds the root block.
     Column("piece", String(128), nullable=False),
     Column("name", String(128), nullable=False),
-    Column("path", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("entries", Text, nullable=False),
     Column("added_at", BigInteger, nullable=False),
+    # What a signed manifest says of it; all empty without one.
+    Column("description", Text, nullable=False, default=""),
+    Column("licence", String(128), nullable=False, default=""),
+    Column("signer", String(42), nullable=False, default=""),
+    # When the commitments of its pieces were last computed and matched.
+    Column("checked_at", BigInteger, nullable=False, default=0),
+    # What a mount found wrong; empty: nothing. Only a check clears it.
+    Column("fault", Text, nullable=False, default=""),
+    Column("fault_at", BigInteger, nullable=False, default=0),
+)
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("root", String(128), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # The source's text (docs/guide/datasets.md), and what it was like when it was checked: size, time, ETag.
+    Column("source", Text, nullable=False),
+    Column("stamp", Text, nullable=False, default=""),
+    Column("piece", String(128), nullable=False),
+    Column("raw_size", BigInteger, nullable=False, default=0),
+    Column("padded_size", BigInteger, nullable=False, default=0),
+    # The verified claim; without one all three are null.
+    Column("claim", BigInteger, nullable=True),
+    Column("sector", BigInteger, nullable=True),
+    Column("term_end", BigInteger, nullable=True),
+    # Why it can't be read at the moment; empty: it can.
+    Column("unreadable", Text, nullable=False, default=""),
+)
+
+dataset_files = Table(
+    "dataset_files",
+    metadata,
+    Column("root", String(128), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    # The path without its case: what a search compares, alike on every database.
+    Column("folded", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
 )
 
 settlements = Table(

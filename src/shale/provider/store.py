@@ -71,6 +71,12 @@ class Store:
         async with self._engine.begin() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads: it waits for no writer and holds none up."""
+        async with self._engine.execution_options(reads=True).begin() as connection:
+            yield connection
+
     async def add_accepted(
         self, order: Order, order_signature: str, mount: str, acceptance: Acceptance, signature: str, at: int
     ) -> None:
@@ -206,7 +212,8 @@ def _durable_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail if another writer came between: take the lock now.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _migrate(connection: Connection) -> None:

@@ -1,0 +1,82 @@
+"""Stamp: what a source is like at the moment, without reading it: a file's size and time, a server's size and ETag."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import stat
+from pathlib import Path
+
+import httpx
+
+from shale.errors import Refused, Unavailable
+
+LOOK_SECONDS = 10.0
+_FORM = re.compile(r"(sector|park|aggregate):(.*)", re.DOTALL)
+_MAX_ETAG = 200
+
+
+async def stamp(source: str) -> str:
+    """The source's stamp. Raises Refused or Unavailable with why it can't be read, within some seconds."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            path = local_file(source)
+            if path is None:
+                return await _served(innermost(source))
+            # A file system on a network may hang: that costs a thread for a while, never the daemon.
+            return await asyncio.to_thread(_file, path)
+    except TimeoutError:
+        raise Unavailable(
+            f"{_shown(source)} does not answer within {LOOK_SECONDS:g} s", "check where it lies"
+        ) from None
+
+
+def innermost(source: str) -> str:
+    """The path or URL that a source's text reads from in the end."""
+    while found := _FORM.match(source):
+        scheme, rest = found.groups()
+        if scheme == "aggregate":  # aggregate:SOURCE#N wraps any source
+            source = rest.rpartition("#")[0]
+        else:  # what stands behind the last question mark is a place in the file, if it has that form
+            path, _, options = rest.rpartition("?")
+            return path if path and "=" in options else rest
+    return source
+
+
+def local_file(source: str) -> Path | None:
+    """The file on this machine that a source reads; None for a URL."""
+    inner = innermost(source)
+    return None if inner.startswith(("http://", "https://")) else Path(inner)
+
+
+def _file(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise Refused(f"{path} can't be read ({error.strerror})", "bring it back, or remove the dataset") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(f"{path} is not a file", "bring it back, or remove the dataset")
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+async def _served(url: str) -> str:
+    try:
+        async with httpx.AsyncClient(timeout=LOOK_SECONDS, headers={"Accept-Encoding": "identity"}) as client:
+            answer = await client.head(url)
+            size, tag = answer.headers.get("content-length", ""), answer.headers.get("etag", "")
+            if answer.status_code in (405, 501):
+                async with client.stream("GET", url, headers={"Range": "bytes=0-0"}) as answer:
+                    size = answer.headers.get("content-range", "").rpartition("/")[2]
+                    tag = answer.headers.get("etag", "")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"{_shown(url)} does not answer ({type(error).__name__})", "check the server") from None
+    if answer.status_code not in (200, 206):
+        raise Refused(f"{_shown(url)} answers with status {answer.status_code}", "check the server")
+    if not size.isdigit():
+        raise Refused(f"{_shown(url)} doesn't say how long the piece is", "check the server")
+    return f"{int(size)} {tag[:_MAX_ETAG]}"
+
+
+def _shown(source: str) -> str:
+    """Without what may be secret: a URL's query."""
+    return source.partition("?")[0][:300]
