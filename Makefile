@@ -26,7 +26,7 @@ check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck
 	@scripts/check.sh
 
 bench: engine ## Measure; make bench PART=cli|datasets|tunnel|ledger|containers for one part
-	@scripts/docker.sh run .venv/bin/python -m tests.benchmarks $(PART)
+	@scripts/docker.sh run scripts/bench.sh $(PART)
 
 format: install ## Put the sources into the house's form
 	@.venv/bin/ruff check --quiet --fix; .venv/bin/ruff format --quiet
