@@ -32,6 +32,19 @@ type Mount struct {
 // At mounts the tree at an existing directory, for all users to read. What a dead process left mounted there it
 // detaches first; a live FUSE mount it leaves alone and fails.
 func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
+	return at(dir, tree, &node{entry: tree.Root, reader: reader, mount: newVolume(tree)}, tree.Root.Number)
+}
+
+func newVolume(tree *unixfs.Tree) *volume {
+	v := &volume{since: time.Now(), count: tree.Count}
+	_ = tree.Walk(func(e *unixfs.Entry) error {
+		v.bytes += uint64(e.Size)
+		return nil
+	})
+	return v
+}
+
+func at(dir string, tree *unixfs.Tree, root fs.InodeEmbedder, number uint64) (*Mount, error) {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return nil, errors.New("no /dev/fuse: load the fuse module (modprobe fuse)")
 	}
@@ -39,18 +52,12 @@ func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &volume{since: time.Now(), count: tree.Count}
-	_ = tree.Walk(func(e *unixfs.Entry) error {
-		v.bytes += uint64(e.Size)
-		return nil
-	})
-	root := &node{entry: tree.Root, reader: reader, mount: v}
 	timeout := cacheTime
 	options := &fs.Options{
 		EntryTimeout:    &timeout,
 		AttrTimeout:     &timeout,
 		NegativeTimeout: &timeout,
-		RootStableAttr:  &fs.StableAttr{Ino: tree.Root.Number},
+		RootStableAttr:  &fs.StableAttr{Ino: number},
 		MountOptions: fuse.MountOptions{
 			FsName:        "shale:" + tree.Root.CID.String(),
 			Name:          "shale",

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	commands["mount"] = command{"mount a dataset read-only: --source SOURCE --dir DIR [--root CID] [--verify first-touch|always|never]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE --dir DIR [--root CID] [--verify first-touch|always|never] [--proofs]", runMount}
 }
 
 // An event is one line on stdout: "ready" once, "fault" for each leaf that cannot be read truthfully.
@@ -32,6 +32,7 @@ func runMount(args []string) error {
 	dir := flags.String("dir", "", "")
 	root := flags.String("root", "", "")
 	verifyName := flags.String("verify", "first-touch", "")
+	withProofs := flags.Bool("proofs", false, "")
 	if _, err := parseArgs(flags, args); err != nil {
 		return err
 	}
@@ -51,13 +52,19 @@ func runMount(args []string) error {
 	defer src.Close()
 	events := startEvents()
 	reader := unixfs.NewReader(src, tree, verify)
-	reader.OnFault = func(f *unixfs.Fault) {
+	onFault := func(f *unixfs.Fault) {
 		send(events, event{Event: "fault", Kind: f.Kind, Path: f.Path, CID: f.CID.String(), Offset: &f.Offset, Message: f.Error()})
 	}
+	reader.OnFault = onFault
 	// Until here a signal ends the process: nothing is mounted yet.
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-	mounted, err := mount.At(*dir, tree, reader)
+	var mounted *mount.Mount
+	if *withProofs {
+		mounted, err = mount.WithProofs(*dir, tree, reader, &mount.Proofs{Source: src, OnFault: onFault})
+	} else {
+		mounted, err = mount.At(*dir, tree, reader)
+	}
 	if err != nil {
 		return err
 	}
