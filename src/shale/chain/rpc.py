@@ -18,8 +18,10 @@ SECONDS = 20.0
 class Rpc:
     """One node. Every failure to answer properly is `Unavailable`; an answer that says no is `NodeError`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, most: int = MAX_ANSWER) -> None:
+        """`most` is the largest answer that is read, in bytes."""
         self.url = checked_url(url)
+        self._most = most
         local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
         # A proxy of the environment is for the world outside, not for the node on this machine.
         self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not local)
@@ -32,14 +34,14 @@ class Rpc:
         return place_of(self.url)
 
     async def post(self, body: bytes) -> bytes:
-        """The answer to a JSON-RPC request, at most `MAX_ANSWER` bytes."""
+        """The answer to a JSON-RPC request, at most `most` bytes."""
         headers = {"Content-Type": "application/json"}
         try:
             async with self._client.stream("POST", self.url, content=body, headers=headers) as response:
                 answer = bytearray()
                 async for chunk in response.aiter_bytes():
                     answer += chunk
-                    if len(answer) > MAX_ANSWER:
+                    if len(answer) > self._most:
                         raise Unavailable(f"the node at {self.place} answers too much", "use another node")
                 # Lotus and anvil answer errors of the call with a status of 4xx or 5xx and a JSON body.
                 if response.status_code >= 400 and not answer.startswith(b"{"):

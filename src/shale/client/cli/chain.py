@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shale.client.cli import lotus
 from shale.client.cli.context import Context, json_option, password_option, run_async
 from shale.client.cli.output import emit
 from shale.errors import ConfigError, Refused, ShaleError
@@ -121,6 +122,9 @@ def fund(address: str, amount: str, as_json: bool) -> None:
         emit({"address": owner, "added_attofil": str(wanted.value), "balance_attofil": str(balance.value)})
     else:
         click.echo(f"{owner} has {balance}")
+
+
+chain_group.add_command(lotus.lotus)
 
 
 @click.group(no_args_is_help=True)
