@@ -44,12 +44,21 @@ func Parts(src Source) []Source {
 
 // Locate is the piece that a place of a source lies in, and where in the piece. A place that lies nowhere stays as it is.
 func Locate(src Source, off int64) (Source, int64) {
+	if j, ok := src.(*Joined); ok && off >= 0 && off < j.Size() {
+		i, at := PartAt(src, off)
+		return j.parts[i], at
+	}
+	return src, off
+}
+
+// PartAt is the number of the piece that a place of a source lies in, and where in the piece.
+func PartAt(src Source, off int64) (int, int64) {
 	j, ok := src.(*Joined)
-	if !ok || off < 0 || off >= j.Size() {
-		return src, off
+	if !ok {
+		return 0, off
 	}
 	i := j.at(off)
-	return j.parts[i], off - j.base(i)
+	return i, off - j.base(i)
 }
 
 // at is the part that off lies in, or the number of parts.

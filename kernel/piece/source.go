@@ -19,7 +19,8 @@ type Source interface {
 
 type fileSource struct {
 	*os.File
-	size int64
+	size  int64
+	stamp string
 }
 
 // OpenFile opens a regular file as a source. The file stays readable after it is renamed or unlinked.
@@ -38,10 +39,11 @@ func OpenFile(path string) (Source, error) {
 		f.Close()
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	return &fileSource{File: f, size: info.Size()}, nil
+	return &fileSource{f, info.Size(), fileStamp(info)}, nil
 }
 
-func (s *fileSource) Size() int64 { return s.size }
+func (s *fileSource) Size() int64   { return s.size }
+func (s *fileSource) Stamp() string { return s.stamp }
 
 // A FormatError is a source whose bytes are not what their format demands, and where.
 type FormatError struct {

@@ -81,6 +81,18 @@ func Open(rawURL string, options Options) (*Source, error) {
 func (s *Source) Size() int64  { return s.request.size }
 func (s *Source) Name() string { return s.request.name }
 
+// Stamp is the version that was opened, by the server's own mark of it.
+func (s *Source) Stamp() string {
+	mark := s.request.etag
+	if mark == "" {
+		mark = s.request.modified
+	}
+	if mark == "" {
+		return ""
+	}
+	return fmt.Sprintf("url %d %s", s.request.size, mark)
+}
+
 // Close ends the requests that are under way.
 func (s *Source) Close() error {
 	s.cancel()

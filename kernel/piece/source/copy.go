@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 )
@@ -21,13 +20,10 @@ func Copy(ctx context.Context, path string, src piece.Source) error {
 		}
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	// Once it is renamed there is nothing to remove.
-	defer os.Remove(file.Name())
-	defer file.Close()
+	return piece.WriteFile(path, 0o644, func(out io.Writer) error { return write(ctx, out, src) })
+}
+
+func write(ctx context.Context, out io.Writer, src piece.Source) error {
 	buf := make([]byte, copyBuffer)
 	for off := int64(0); off < src.Size(); {
 		if err := ctx.Err(); err != nil {
@@ -40,19 +36,10 @@ func Copy(ctx context.Context, path string, src piece.Source) error {
 			}
 			return err
 		}
-		if _, err := file.Write(buf[:n]); err != nil {
+		if _, err := out.Write(buf[:n]); err != nil {
 			return err
 		}
 		off += int64(n)
 	}
-	if err := file.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return piece.SyncDir(filepath.Dir(path))
+	return nil
 }

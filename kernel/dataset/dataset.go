@@ -1,0 +1,76 @@
+// Package dataset opens a dataset: its pieces, held open, and the tree of its files, from an index that was stored or
+// from the pieces themselves.
+package dataset
+
+import (
+	"fmt"
+
+	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/source"
+	"github.com/shale-cloud/shale/kernel/unixfs"
+)
+
+// maxPieces bounds the pieces of a dataset: each is an open file or connection.
+const maxPieces = 256
+
+// A Dataset is open until Close.
+type Dataset struct {
+	Source piece.Source
+	Tree   *unixfs.Tree
+	// Record is what the index says of the dataset; nil if there was none, or none that could be used.
+	Record *Record
+	// Unusable is why an index that was there wasn't used.
+	Unusable error
+}
+
+// Open opens the pieces that texts name, in their order, and finds the dataset's tree: in the index at path, if that is
+// of these pieces as they are now, and else by scanning them. path may be empty. root is the text of a CID, or empty
+// for the only root that the pieces' headers name.
+func Open(texts []string, root, path string) (*Dataset, error) {
+	want, err := unixfs.ParseRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	src, err := openPieces(texts)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dataset{Source: src}
+	if path != "" {
+		d.Tree, d.Record, d.Unusable = load(path, src, texts, want)
+	}
+	if d.Tree == nil {
+		if d.Tree, err = unixfs.Open(src, root); err != nil {
+			src.Close()
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// Close closes the pieces.
+func (d *Dataset) Close() error { return d.Source.Close() }
+
+func openPieces(texts []string) (piece.Source, error) {
+	if len(texts) > maxPieces {
+		return nil, fmt.Errorf("a dataset of %d pieces, more than %d", len(texts), maxPieces)
+	}
+	var parts []piece.Source
+	joined, err := func() (piece.Source, error) {
+		for _, text := range texts {
+			part, err := source.Open(text)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, part)
+		}
+		return piece.Join(parts...)
+	}()
+	if err != nil {
+		for _, part := range parts {
+			part.Close()
+		}
+		return nil, err
+	}
+	return joined, nil
+}
