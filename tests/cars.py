@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shale.datasets import kernel
+from shale.datasets.holding import Holding
 from shale.units import Cid
 
 
@@ -17,6 +18,11 @@ class Sample:
     root: Cid
     piece: Cid
     files: dict[str, bytes]
+
+    @property
+    def holding(self) -> Holding:
+        """As a provider has it."""
+        return Holding(self.root, (str(self.car),))
 
 
 async def pack_sample(folder: Path, seed: int = 1) -> Sample:

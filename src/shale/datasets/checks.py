@@ -1,88 +1,113 @@
-"""The suite that every Mounts must pass: subclass `MountsChecks` and give it a `bench` fixture."""
+"""The suite that every Volumes must pass: subclass `VolumesChecks` and give it a `bench` fixture."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol
 
-from shale.datasets.mount import Mounts
+from shale.datasets.holding import Holding
+from shale.datasets.volumes import Fault, Volumes
 from shale.errors import Refused, ShaleError
-from shale.units import Cid, LeaseId
+from shale.units import Cid
 
-LEASE = LeaseId("0x" + "d1" * 31)
-OTHER_LEASE = LeaseId("0x" + "d2" * 31)
+ONE, TWO = "lease:one", "docker:two"
 ABSENT = Cid("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy")
-"""A root that neither source holds."""
+"""A root that neither dataset's sources hold."""
 
 
 class Bench(Protocol):
-    """What the suite needs of an adapter's test: `mounts` is fresh; two sources, each with its root."""
+    """What the suite needs of an adapter's test: `volumes` is fresh; two datasets that can be mounted."""
 
-    mounts: Mounts
-    source: Path
-    root: Cid
-    other_source: Path
-    other_root: Cid
+    volumes: Volumes
+    holding: Holding
+    other: Holding
 
-    def another(self) -> Mounts:
-        """The mounts as the daemon finds them after a restart."""
+    def another(self) -> Volumes:
+        """The volumes as the daemon finds them after a restart."""
+        ...
+
+    async def die(self, root: Cid) -> None:
+        """Let the mount of a dataset die at once, as the machine's memory killer would."""
         ...
 
 
-class MountsChecks:
-    """What the provider relies on: one mount a lease, all or nothing, found again, nothing left."""
+class VolumesChecks:
+    """What the provider relies on: one mount a dataset, all or nothing, durable holders, nothing left."""
 
-    async def test_a_mounted_dataset_is_listed(self, bench: Bench) -> None:
-        folder = await bench.mounts.mount(LEASE, bench.source, bench.root)
+    async def test_a_held_dataset_is_listed_with_its_holder(self, bench: Bench) -> None:
+        folder = await bench.volumes.hold(bench.holding, ONE)
         assert folder.is_absolute()
-        assert list(await bench.mounts.all()) == [LEASE]
+        assert folder == bench.volumes.place(bench.holding.root)
+        assert await bench.volumes.holders() == {bench.holding.root: {ONE}}
 
-    async def test_mounting_again_gives_the_same_folder(self, bench: Bench) -> None:
-        calls = [bench.mounts.mount(LEASE, bench.source, bench.root) for _ in range(3)]
+    async def test_holders_of_one_dataset_share_its_mount(self, bench: Bench) -> None:
+        calls = [bench.volumes.hold(bench.holding, holder) for holder in (ONE, TWO, ONE)]
         assert len(set(await asyncio.gather(*calls))) == 1
-        assert list(await bench.mounts.all()) == [LEASE]
+        assert await bench.volumes.holders() == {bench.holding.root: {ONE, TWO}}
 
-    async def test_leases_have_folders_of_their_own(self, bench: Bench) -> None:
-        one = await bench.mounts.mount(LEASE, bench.source, bench.root)
-        two = await bench.mounts.mount(OTHER_LEASE, bench.source, bench.root)
+    async def test_datasets_have_folders_of_their_own(self, bench: Bench) -> None:
+        one, two = await asyncio.gather(bench.volumes.hold(bench.holding, ONE), bench.volumes.hold(bench.other, ONE))
         assert one != two
-        await bench.mounts.unmount(LEASE)
-        assert list(await bench.mounts.all()) == [OTHER_LEASE]
+        await bench.volumes.release(bench.holding.root, ONE)
+        assert await bench.volumes.holders() == {bench.other.root: {ONE}}
 
-    async def test_a_lease_keeps_its_dataset(self, bench: Bench) -> None:
-        folder = await bench.mounts.mount(LEASE, bench.source, bench.root)
-        assert await _is_refused(bench.mounts.mount(LEASE, bench.other_source, bench.other_root))
-        assert await bench.mounts.mount(LEASE, bench.source, bench.root) == folder
+    async def test_the_last_release_unmounts(self, bench: Bench) -> None:
+        root = bench.holding.root
+        await bench.volumes.hold(bench.holding, ONE)
+        await bench.volumes.hold(bench.holding, TWO)
+        await bench.volumes.release(root, ONE)
+        assert await bench.volumes.holders() == {root: {TWO}}
+        await bench.volumes.release(root, TWO)
+        assert await bench.volumes.holders() == {}
 
-    async def test_a_mount_is_found_again_after_a_restart(self, bench: Bench) -> None:
-        folder = await bench.mounts.mount(LEASE, bench.source, bench.root)
+    async def test_holding_and_releasing_may_be_repeated(self, bench: Bench) -> None:
+        root = bench.holding.root
+        await bench.volumes.release(root, ONE)
+        assert await bench.volumes.hold(bench.holding, ONE) == await bench.volumes.hold(bench.holding, ONE)
+        await asyncio.gather(bench.volumes.release(root, ONE), bench.volumes.release(root, ONE))
+        await bench.volumes.release(root, ONE)
+        assert await bench.volumes.holders() == {}
+        await bench.volumes.hold(bench.holding, TWO)
+        assert await bench.volumes.holders() == {root: {TWO}}
+
+    async def test_a_stranger_releases_nothing(self, bench: Bench) -> None:
+        await bench.volumes.hold(bench.holding, ONE)
+        await bench.volumes.release(bench.holding.root, TWO)
+        await bench.volumes.release(bench.other.root, ONE)
+        assert await bench.volumes.holders() == {bench.holding.root: {ONE}}
+
+    async def test_mounts_and_holders_are_found_again_after_a_restart(self, bench: Bench) -> None:
+        folder = await bench.volumes.hold(bench.holding, ONE)
         after = bench.another()
-        assert list(await after.all()) == [LEASE]
-        assert await after.mount(LEASE, bench.source, bench.root) == folder
-        await after.unmount(LEASE)
-        assert list(await bench.mounts.all()) == []
-
-    async def test_unmounting_may_be_repeated(self, bench: Bench) -> None:
-        await bench.mounts.unmount(LEASE)
-        await bench.mounts.mount(LEASE, bench.source, bench.root)
-        await asyncio.gather(bench.mounts.unmount(LEASE), bench.mounts.unmount(LEASE))
-        await bench.mounts.unmount(LEASE)
-        assert list(await bench.mounts.all()) == []
-
-    async def test_an_unmounted_lease_can_mount_another_dataset(self, bench: Bench) -> None:
-        await bench.mounts.mount(LEASE, bench.source, bench.root)
-        await bench.mounts.unmount(LEASE)
-        await bench.mounts.mount(LEASE, bench.other_source, bench.other_root)
-        assert list(await bench.mounts.all()) == [LEASE]
+        assert await after.holders() == {bench.holding.root: {ONE}}
+        assert await after.hold(bench.holding, TWO) == folder
+        await after.release(bench.holding.root, ONE)
+        assert await bench.volumes.holders() == {bench.holding.root: {TWO}}
+        await after.release(bench.holding.root, TWO)
+        assert await bench.volumes.holders() == {}
 
     async def test_what_cannot_be_mounted_is_refused_and_leaves_nothing(self, bench: Bench) -> None:
-        nowhere = bench.source.with_name("no-such.car")
-        for source, root in ((nowhere, bench.root), (bench.source, ABSENT)):
-            assert await _is_refused(bench.mounts.mount(LEASE, source, root))
-            assert list(await bench.mounts.all()) == []
-        await bench.mounts.mount(LEASE, bench.source, bench.root)
+        nowhere = replace(bench.holding, sources=(bench.holding.sources[0] + ".gone",))
+        for holding in (nowhere, Holding(ABSENT, bench.holding.sources)):
+            assert await _is_refused(bench.volumes.hold(holding, ONE))
+            assert await bench.volumes.holders() == {}
+        await bench.volumes.hold(bench.holding, ONE)
+
+    async def test_a_mount_that_dies_is_told_with_who_held_it(self, bench: Bench) -> None:
+        told: asyncio.Queue[Fault] = asyncio.Queue()
+        bench.volumes.on_fault = told.put_nowait
+        await bench.volumes.hold(bench.holding, ONE)
+        await bench.volumes.hold(bench.other, TWO)
+        await bench.die(bench.holding.root)
+        fault = await told.get()
+        assert (fault.root, fault.kind, fault.holders) == (bench.holding.root, "gone", {ONE})
+        assert await bench.volumes.holders() == {bench.other.root: {TWO}}
+        await bench.volumes.release(bench.holding.root, ONE)
+        await bench.volumes.hold(bench.holding, TWO)
+        assert await bench.volumes.holders() == {bench.holding.root: {TWO}, bench.other.root: {TWO}}
+        assert told.empty()
 
 
 async def _is_refused(call: Awaitable[object]) -> bool:

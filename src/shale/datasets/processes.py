@@ -67,6 +67,19 @@ def spawn(program: Path, arguments: Sequence[str], *, output: int, errors: int) 
     return os.posix_spawn(program, [str(program), *arguments], os.environ, file_actions=actions, setsid=True)
 
 
+def named(program: str, argument: str) -> list[Process]:
+    """The living processes of a program that were given this argument."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                first, *rest = (entry / "cmdline").read_bytes().split(b"\0")
+                if os.path.basename(first) == os.fsencode(program) and os.fsencode(argument) in rest:
+                    process = Process.of(int(entry.name))
+                    found += [process] if process is not None else []
+    return found
+
+
 def reap(pid: int) -> None:
     """Let go of an ended child; nothing if it lives, or was the child of a daemon before us."""
     with suppress(ChildProcessError):

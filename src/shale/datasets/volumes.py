@@ -1,0 +1,76 @@
+"""Volumes: the port through which containers see datasets as files: one mount for each, shared by all its holders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shale.datasets.holding import Holding
+from shale.units import Cid
+
+DATA, PROOFS = "data", "proofs"
+"""The two folders of a mount: the dataset's files, and the blocks that prove them."""
+MAX_HOLDER = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong in a mounted dataset; what it says of path, block and offset is printable and short.
+
+    `kind` is `missing`, `corrupt` or `unreadable` for a block that could not be read truthfully (its reader got an
+    error), or `gone` for a mount that died under its `holders`: their files fail from then on.
+    """
+
+    root: Cid
+    kind: str
+    message: str
+    path: str = ""
+    cid: str = ""
+    offset: int | None = None
+    holders: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        if self.offset is None:
+            return self.message
+        return f"dataset fault at {self.path or '/'}, offset {self.offset} of the piece: {self.kind} block"
+
+
+OnFault = Callable[[Fault], None]
+
+
+class Volumes(Protocol):
+    """Mounted datasets by root. A holder is a text (a lease, a container); a dataset is mounted while it has one.
+
+    Holders are on the disk before a call returns; mounts outlive the daemon and are found again. No call waits for
+    anything but the mount itself, so a container engine may ask while it serves a request of ours. Errors:
+    `Refused` when the dataset can't be mounted (no such file, broken, another root), `Unavailable` when it takes too
+    long, `ConfigError` when this machine can't mount at all.
+    """
+
+    on_fault: OnFault
+    """Told of each fault, also of those that happened while no daemon ran; it must not block."""
+
+    async def hold(self, holding: Holding, holder: str) -> Path:
+        """Mount the dataset, if it isn't yet, for this holder too; the folder with `data` and `proofs`.
+
+        All or nothing; holding again gives the same folder.
+        """
+        ...
+
+    async def release(self, root: Cid, holder: str) -> None:
+        """This holder needs the dataset no more; the last one's release unmounts it. Releasing nothing is fine."""
+        ...
+
+    async def holders(self) -> Mapping[Cid, frozenset[str]]:
+        """The datasets that can be read now, and by whom. A dead mount is cleared away, and told of as a fault."""
+        ...
+
+    def place(self, root: Cid) -> Path:
+        """The folder that `hold` gives for this root, mounted or not."""
+        ...
+
+    async def close(self) -> None:
+        """Listen no more; the mounts live on for the next daemon."""
+        ...

@@ -1,0 +1,30 @@
+"""The volumes suite on the in-memory adapter."""
+
+from __future__ import annotations
+
+import pytest
+
+from shale.datasets.checks import Bench, VolumesChecks
+from shale.datasets.holding import Holding
+from shale.datasets.memory import MemoryVolumes
+from shale.units import Cid
+
+
+class MemoryBench:
+    holding, other = Holding(Cid("bafyone"), ("/cars/one.car",)), Holding(Cid("bafytwo"), ("/cars/two.car",))
+
+    def __init__(self) -> None:
+        self.sources = {holding.sources[0]: holding.root for holding in (self.holding, self.other)}
+        self.volumes = MemoryVolumes(self.sources)
+
+    def another(self) -> MemoryVolumes:
+        return MemoryVolumes(self.sources, self.volumes.mounted)
+
+    async def die(self, root: Cid) -> None:
+        self.volumes.die(root)
+
+
+class TestMemoryVolumes(VolumesChecks):
+    @pytest.fixture
+    def bench(self) -> Bench:
+        return MemoryBench()
