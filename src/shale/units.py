@@ -173,6 +173,13 @@ def checked_address(text: str) -> Address:
     return Address(checked)
 
 
+def checked_piece_cid(text: object) -> Cid:
+    """A piece CID, version 1 (fil-commitment-unsealed, sha2-256-trunc254-padded, base32). Raises InputRefused."""
+    if isinstance(text, str) and re.fullmatch(r"baga6ea4seaq[a-z2-7]{52}", text):
+        return Cid(text)
+    raise InputRefused("that is not a piece CID", "give version 1: baga6ea4seaq and 52 characters")
+
+
 def lease_id_of(order: OrderHash) -> LeaseId:
     """The lease id of an order: its hash shifted right by a byte."""
     return LeaseId(order[:-2])

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from shale.chain.rpc import NodeError, Rpc
 from shale.errors import InputRefused, Unavailable
-from shale.units import Cid
+from shale.units import Cid, checked_piece_cid
 
 T = TypeVar("T")
 
@@ -24,8 +24,6 @@ MAX_CLAIMS_BYTES = 64 << 20
 MAX_CLAIMS = 250_000
 EPOCH_SECONDS = 30
 _MAX_NUMBER = 2**63 - 1
-_PIECE_CID = re.compile(r"baga6ea4seaq[a-z2-7]{52}")
-"""The only form of a piece CID (version 1): fil-commitment-unsealed, sha2-256-trunc254-padded, in base32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +138,10 @@ def _claim(key: str, raw: object) -> VerifiedClaim:
         raise ValueError(f"{where} has no number for an id")
     fields = _object(raw, where)
     data = fields.get("Data")
-    cid = data.get("/") if isinstance(data, dict) else None
-    if not isinstance(cid, str) or not _PIECE_CID.fullmatch(cid):
-        raise ValueError(f"{where}: Data is no piece CID")
+    try:
+        cid = checked_piece_cid(data.get("/") if isinstance(data, dict) else None)
+    except InputRefused:
+        raise ValueError(f"{where}: Data is no piece CID") from None
     size = _number(fields, "Size", where)
     if size < 128 or size & (size - 1):
         raise ValueError(f"{where}: Size {size} is no padded size")
@@ -157,7 +156,7 @@ def _claim(key: str, raw: object) -> VerifiedClaim:
             ("sector", "Sector"),
         )
     }
-    return VerifiedClaim(id=int(key), data=Cid(cid), size=size, **numbers)
+    return VerifiedClaim(id=int(key), data=cid, size=size, **numbers)
 
 
 def head_from_json(raw: object) -> Head:

@@ -72,7 +72,7 @@ class SigningDomain:
 
     def check(self, item: Signable, signature: object, signer: Address) -> None:
         """Raise InputRefused unless `signer` signed `item`."""
-        _check(self.message(item), signature, signer, type(item).__name__.lower())
+        check_message(self.message(item), signature, signer, type(item).__name__.lower())
 
     def offer_message(self, provider: Address, contents: bytes, issued_at: int, expires_at: int) -> SignableMessage:
         values = {
@@ -99,10 +99,11 @@ class SigningDomain:
         if not signed.issued_at - 300 <= now < signed.expires_at:
             raise InputRefused("the offer has expired", "ask the provider again, and check both clocks")
         message = self.offer_message(signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at)
-        _check(message, signed.signature, signed.offer.provider, "offer")
+        check_message(message, signed.signature, signed.offer.provider, "offer")
 
 
-def _check(message: SignableMessage, signature: object, signer: Address, what: str) -> None:
+def check_message(message: SignableMessage, signature: object, signer: Address, what: str) -> None:
+    """Raise InputRefused unless `signer` signed this message, in canonical form; `what` names it in the error."""
     if not isinstance(signature, str) or len(signature) != 132 or not signature.startswith("0x"):
         raise InputRefused(f"the {what}'s signature is malformed", "give 0x and 130 hex digits")
     try:
