@@ -1,79 +1,163 @@
-"""datasets: reading through the mount beside reading the raw file; packing and committing."""
+"""datasets: reading through the mount beside its peers' mounts; indexing, packing and committing."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from tests.benchmarks import dag, mounts, reading
 from tests.benchmarks.frame import Row, medians, row, timed
+from tests.benchmarks.mounts import KERNEL
 
 from shale.errors import Unavailable
-from shale.paths import binary
 
-MIB = 256
+MIB = 1024
 RUNS = 3
-KERNEL = str(binary("shale-kernel"))
+READS = 4000
+"""Random reads of one reader."""
+BLOCKS, BLOCK = 1_000_000, 64
 SOURCES = Path(__file__).parents[2] / "kernel"
 
 
 def measure() -> list[Row]:
     # Not the memory's own file system: the same disk, and page cache, as a provider's.
-    with tempfile.TemporaryDirectory(prefix="shale-bench-", dir="/var/tmp") as folder:
-        tree, car, point = Path(folder, "tree"), Path(folder, "bulk.car"), Path(folder, "mnt")
-        tree.mkdir()
-        point.mkdir()
-        raw = tree / "bulk"
-        raw.write_bytes(os.urandom(MIB << 20))
-        packed = timed(lambda: subprocess.run([KERNEL, "pack", tree, car], capture_output=True, check=True))
+    with tempfile.TemporaryDirectory(prefix="shale-bench-", dir="/var/tmp") as name:
+        folder = Path(name)
+        (folder / "mnt").mkdir()
+        (folder / "tree").mkdir()
+        (folder / "tree" / "bulk").write_bytes(os.urandom(MIB << 20))
+        packed = timed(lambda: _kernel("pack", folder / "tree", folder / "bulk.car"))
+        rows = [*_sequential(folder), *_random(folder), *_pieces(folder, packed)]
+    with tempfile.TemporaryDirectory(prefix="shale-bench-", dir="/var/tmp") as name:
+        (Path(name) / "mnt").mkdir()
+        return [*rows, *_indexes(Path(name)), *_memory(Path(name))]
 
-        def first(verify: str) -> float:
-            with _mounted(car, point, verify):
-                return MIB / timed(lambda: _read(point / "bulk"))
 
-        def again() -> float:
-            with _mounted(car, point, "first-touch"):
-                _read(point / "bulk")
-                return MIB / timed(lambda: _read(point / "bulk"))
+def _sequential(folder: Path) -> list[Row]:
+    raw, car, point = folder / "tree" / "bulk", folder / "bulk.car", folder / "mnt"
+    tar, sector = folder / "bulk.tar", folder / "unsealed"
+    subprocess.run(["tar", "-C", raw.parent, "-cf", tar, raw.name], check=True)
+    fr32 = _kernel("pad", car, sector, "--sector-size", "32GiB").strip()
 
-        touched, unverified, reread, plain = medians(
-            lambda: first("first-touch"),
-            lambda: first("never"),
-            again,
-            lambda: MIB / timed(lambda: _read(raw)),
-            runs=RUNS,
-        )
-        commp, sha256, copied = medians(
-            lambda: MIB / _cpu_seconds([KERNEL, "commp", str(car)]),
-            lambda: MIB / _sha256_cpu_seconds(raw),
-            lambda: MIB / timed(lambda: _copy(raw, Path(folder, "copy"))),
-            runs=RUNS,
-        )
-    ours, library = _commitments()
-    raw_file = "the raw file, in the page cache"
+    def ours(source: str | Path, verify: str) -> float:
+        with mounts.shale(source, point, verify):
+            return reading.sequential(point / raw.name)
+
+    def again() -> float:
+        with mounts.shale(car, point):
+            reading.sequential(point / raw.name)
+            return reading.sequential(point / raw.name)
+
+    def tarred() -> float:
+        with mounts.ratarmount(tar, point):
+            return reading.sequential(point / raw.name)
+
+    def passed() -> float:
+        with mounts.mfusepy(raw, point):
+            return reading.sequential(point / raw.name)
+
+    figures = medians(
+        lambda: ours(car, "never"),
+        tarred,
+        lambda: ours(fr32, "never"),
+        passed,
+        lambda: ours(car, "first-touch"),
+        lambda: ours(fr32, "first-touch"),
+        lambda: reading.direct(raw),
+        again,
+        lambda: reading.sequential(raw),
+        runs=RUNS,
+    )
+    car_read, ratarmount, fr32_read, mfusepy, car_touched, fr32_touched, disk, reread, plain = figures
+    unit = "MiB/s"
+    tarred_name, passed_name = "ratarmount, plain tar", "mfusepy, pread alone"
+    disk_name = "the raw file by O_DIRECT"
     return [
-        row("mount, first read, verified", touched, "MiB/s", peer=raw_file, peer_value=plain),
-        row("mount, first read, not verified", unverified, "MiB/s", peer=raw_file, peer_value=plain),
-        row("mount, read again", reread, "MiB/s", peer=raw_file, peer_value=plain),
-        row("piece pack (CAR, CIDs, CommP)", MIB / packed, "MiB/s", peer="cp and fsync", peer_value=copied),
-        row("CommP of a file", commp, "MiB/CPU-s", peer="sha256 by OpenSSL", peer_value=sha256),
-        row(
-            "CommP, from memory, one core",
-            ours,
-            "MiB/CPU-s",
-            peer="go-fil-commp-hashhash",
-            peer_value=library,
-            at_least=round(2.5 * library, 1),
-        ),
+        row("CAR, not verified", car_read, unit, peer=tarred_name, peer_value=ratarmount, times_at_least=1),
+        row("CAR, not verified", car_read, unit, peer=passed_name, peer_value=mfusepy, times_at_least=1.3),
+        row("sector, not verified", fr32_read, unit, peer=tarred_name, peer_value=ratarmount, times_at_least=1),
+        row("sector, not verified", fr32_read, unit, peer=passed_name, peer_value=mfusepy, times_at_least=1.3),
+        row("CAR, first touch, verified", car_touched, unit, peer=disk_name, peer_value=disk, times_at_least=0.35),
+        row("sector, first touch, verified", fr32_touched, unit, peer=disk_name, peer_value=disk, times_at_least=0.35),
+        row("read again", reread, unit, peer="the raw file, cached", peer_value=plain, times_at_least=0.6),
     ]
+
+
+def _random(folder: Path) -> list[Row]:
+    """After the first touch, with none of the file in the kernel's cache: each read is a request to the mount."""
+    file, raw = folder / "mnt" / "bulk", folder / "tree" / "bulk"
+
+    def asking(readers: int) -> float:
+        reading.forget(file)
+        return reading.at_once(file, readers, READS)
+
+    def asked() -> float:
+        reading.forget(file)
+        return reading.at_random(file, READS)
+
+    with mounts.shale(folder / "bulk.car", folder / "mnt"):
+        reading.sequential(file)
+        median, cached = medians(asked, lambda: reading.at_random(raw, READS), runs=RUNS)
+        four, one = medians(lambda: asking(4), lambda: asking(1), runs=RUNS)
+    return [
+        row("random 4 KiB, median", median, "µs", peer="the raw file, cached", peer_value=cached, at_most=15),
+        row("four readers, random 4 KiB", four, "/s", peer="one reader", peer_value=one, times_at_least=1.5),
+    ]
+
+
+def _pieces(folder: Path, packed: float) -> list[Row]:
+    raw, car = folder / "tree" / "bulk", folder / "bulk.car"
+    commp, sha256, copied = medians(
+        lambda: MIB / _cpu_seconds([KERNEL, "commp", str(car)]),
+        lambda: MIB / _sha256_cpu_seconds(raw),
+        lambda: MIB / timed(lambda: _copy(raw, folder / "copy")),
+        runs=1,
+    )
+    ours, library = _commitments()
+    unit, hashhash = "MiB/CPU-s", "go-fil-commp-hashhash"
+    return [
+        row("piece pack (CAR, CIDs, CommP)", MIB / packed, "MiB/s", peer="cp and fsync", peer_value=copied),
+        row("CommP of a file", commp, unit, peer="sha256 by OpenSSL", peer_value=sha256),
+        row("CommP, from memory, one core", ours, unit, peer=hashhash, peer_value=library, times_at_least=2.5),
+    ]
+
+
+def _indexes(folder: Path) -> list[Row]:
+    """Sections and tree of CARs of 1 MiB leaves. The leaves are holes: an index reads headers and nodes."""
+    spent = []
+    for gib in (4, 32):
+        car = folder / f"{gib}.car"
+        dag.hollow(car, gib << 10)
+        _kernel("ls", car)
+        spent.append(medians(lambda car=car: timed(lambda: _kernel("ls", car)), runs=RUNS)[0])
+    four, whole = spent
+    return [row("index of a CAR of 32 GiB, warm", whole, "s", peer="of 4 GiB", peer_value=four, at_most=10)]
+
+
+def _memory(folder: Path) -> list[Row]:
+    car, point = folder / "blocks.car", folder / "mnt"
+    dag.small_blocks(car, BLOCKS, BLOCK)
+    with mounts.shale(car, point) as process:
+        (file,) = point.iterdir()
+        reading.sequential(file)
+        status = Path(f"/proc/{process}/status").read_text()
+    resident, peak = (int(_found(rf"^{name}:\s+(\d+) kB", status)) / 1024 for name in ("VmRSS", "VmHWM"))
+    return [
+        row("memory of a mount of 1 M blocks, all read", resident, "MiB", peer="its peak", peer_value=peak, at_most=150)
+    ]
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.MULTILINE)
+    assert match is not None, f"no {pattern}"
+    return match[1]
 
 
 def _commitments() -> tuple[float, float]:
@@ -88,30 +172,12 @@ def _commitments() -> tuple[float, float]:
     return statistics.median(figures["shale"]), statistics.median(figures["library"])
 
 
-@contextmanager
-def _mounted(car: Path, point: Path, verify: str) -> Iterator[None]:
-    """The kernel's own mount, as the provider's daemon starts it."""
-    command = [KERNEL, "mount", "--source", str(car), "--dir", str(point), "--verify", verify]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None, "asked for a pipe"
-        assert process.stderr is not None, "asked for a pipe"
-        said = process.stdout.readline()
-        if not said or json.loads(said).get("event") != "ready":
-            raise Unavailable(f"the mount failed ({process.stderr.read().decode()[-200:]})", "see the message")
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _read(path: Path) -> None:
-    buffer = bytearray(1 << 20)
-    total = 0
-    with path.open("rb", buffering=0) as handle:
-        while count := handle.readinto(buffer):
-            total += count
-    assert total == MIB << 20, f"{total} bytes read"
+def _kernel(*words: str | Path) -> str:
+    """Run a command of the kernel; what it says."""
+    done = subprocess.run([KERNEL, *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Unavailable(f"shale-kernel {words[0]} failed ({done.stderr[-200:].strip()})", "see the message")
+    return done.stdout
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -40,13 +40,16 @@ def row(
     peer_value: float | None = None,
     at_most: float | None = None,
     at_least: float | None = None,
+    times_at_least: float | None = None,
 ) -> Row:
-    """A row; the goal is one bound, in the row's unit."""
+    """A row; the goal is one bound, in the row's unit or in times the peer's value."""
     goal, met = "", None
     if at_most is not None:
         goal, met = f"≤ {at_most:g}", value <= at_most
     elif at_least is not None:
         goal, met = f"≥ {at_least:g}", value >= at_least
+    elif times_at_least is not None and peer_value is not None:
+        goal, met = f"≥ {times_at_least:g} ×", value >= times_at_least * peer_value
     ratio = round(value / peer_value, 3) if peer_value else None
     rounded = None if peer_value is None else _rounded(peer_value)
     return Row(name, _rounded(value), unit, peer, rounded, ratio, goal, met)
