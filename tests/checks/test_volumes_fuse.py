@@ -13,6 +13,7 @@ from tests.cars import Sample, pack_sample
 from shale.datasets.checks import VolumesChecks
 from shale.datasets.fuse import FuseVolumes
 from shale.datasets.place import Place
+from shale.datasets.volumes import Volumes
 from shale.units import Cid
 
 
@@ -21,7 +22,7 @@ class FuseBench:
         self.folder = folder
         self.holding, self.other = one.holding, two.holding
         self.opened: list[FuseVolumes] = []
-        self.volumes = self.another()
+        self.volumes: Volumes = self.another()
 
     def another(self) -> FuseVolumes:
         self.opened.append(FuseVolumes(self.folder))

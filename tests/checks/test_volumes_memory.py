@@ -7,6 +7,7 @@ import pytest
 from shale.datasets.checks import Bench, VolumesChecks
 from shale.datasets.holding import Holding
 from shale.datasets.memory import MemoryVolumes
+from shale.datasets.volumes import Volumes
 from shale.units import Cid
 
 
@@ -15,13 +16,14 @@ class MemoryBench:
 
     def __init__(self) -> None:
         self.sources = {holding.sources[0]: holding.root for holding in (self.holding, self.other)}
-        self.volumes = MemoryVolumes(self.sources)
+        self.first = MemoryVolumes(self.sources)
+        self.volumes: Volumes = self.first
 
     def another(self) -> MemoryVolumes:
-        return MemoryVolumes(self.sources, self.volumes.mounted)
+        return MemoryVolumes(self.sources, self.first.mounted)
 
     async def die(self, root: Cid) -> None:
-        self.volumes.die(root)
+        self.first.die(root)
 
 
 class TestMemoryVolumes(VolumesChecks):

@@ -102,7 +102,7 @@ class VolumesChecks:
         await bench.volumes.hold(bench.other, TWO)
         await bench.die(bench.holding.root)
         fault = await told.get()
-        assert (fault.root, fault.kind, fault.holders) == (bench.holding.root, "gone", {ONE})
+        assert (fault.root, fault.kind, fault.holders) == (bench.holding.root, "gone", frozenset({ONE}))
         assert await bench.volumes.holders() == {bench.other.root: {TWO}}
         await bench.volumes.release(bench.holding.root, ONE)
         await bench.volumes.hold(bench.holding, TWO)
