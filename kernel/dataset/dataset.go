@@ -3,6 +3,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/shale-cloud/shale/kernel/piece"
@@ -46,6 +47,14 @@ func Open(texts []string, root, path string) (*Dataset, error) {
 		}
 	}
 	return d, nil
+}
+
+// Proof is the inclusion proof of the root's block in its piece, as JSON; nil without an index that has one.
+func (d *Dataset) Proof() ([]byte, error) {
+	if d.Record == nil || d.Record.Proof == nil {
+		return nil, nil
+	}
+	return json.Marshal(d.Record.Proof)
 }
 
 // Close closes the pieces.

@@ -38,8 +38,8 @@ type Piece struct {
 type Options struct {
 	// NoCommitment leaves the pieces' commitments and the proof out.
 	NoCommitment bool
-	// Reading, if set, wraps what is read whole.
-	Reading func(piece.Source) piece.Source
+	// Reading, if set, wraps each piece that is read whole, of a total of bytes that are.
+	Reading func(total int64, part piece.Source) piece.Source
 }
 
 // Build makes the index of a dataset anew, writes it to path, and returns what it says. Until it is whole there is no
@@ -92,7 +92,7 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 		p := Piece{Source: texts[i], Stamp: piece.Stamp(part), RawSize: part.Size(), Format: fmt.Sprintf("car-v%d", car.Version), Blocks: car.Blocks}
 		if !options.NoCommitment {
 			if options.Reading != nil {
-				part = options.Reading(part)
+				part = options.Reading(src.Size(), part)
 			}
 			if i == r.RootPiece {
 				err = r.prove(ctx, &p, part, root, block)

@@ -10,29 +10,29 @@ import (
 )
 
 func init() {
-	commands["cat"] = command{"write a file of a dataset to stdout, verified: SOURCE PATH [--root CID]", runCat}
+	commands["cat"] = command{"write a file of a dataset to stdout, verified: SOURCE PATH [--with SOURCE]… [--root CID] [--index FILE]", runCat}
 }
 
 func runCat(args []string) error {
 	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
-	root := flags.String("root", "", "")
+	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE", "PATH")
 	if err != nil {
 		return err
 	}
-	src, tree, err := openDataset(paths[0], *root)
+	d, err := option.open(paths[0])
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	entry, ok := tree.Lookup(paths[1])
+	defer d.Close()
+	entry, ok := d.Tree.Lookup(paths[1])
 	if !ok {
 		return fmt.Errorf("%s: no file %q in it", paths[0], paths[1])
 	}
 	if entry.Type != unixfs.File {
 		return fmt.Errorf("%s: %q is a %s", paths[0], paths[1], entry.Type)
 	}
-	reader := unixfs.NewReader(src, tree, unixfs.FirstTouch)
+	reader := unixfs.NewReader(d.Source, d.Tree, unixfs.FirstTouch)
 	buf := make([]byte, 1<<20)
 	for off := int64(0); off < entry.Size; {
 		n, err := reader.ReadAt(entry, buf, off)

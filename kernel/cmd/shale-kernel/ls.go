@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	commands["ls"] = command{"list the files of a dataset: SOURCE [--root CID] [--json]", runLs}
+	commands["ls"] = command{"list the files of a dataset: SOURCE [--with SOURCE]… [--root CID] [--index FILE] [--json]", runLs}
 }
 
 type listed struct {
@@ -25,18 +25,18 @@ type listed struct {
 func runLs(args []string) error {
 	flags := flag.NewFlagSet("ls", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	root := flags.String("root", "", "")
+	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err
 	}
-	src, tree, err := openDataset(paths[0], *root)
+	d, err := option.open(paths[0])
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer d.Close()
 	files := []listed{}
-	err = tree.Walk(func(e *unixfs.Entry) error {
+	err = d.Tree.Walk(func(e *unixfs.Entry) error {
 		if e.Type != unixfs.Directory {
 			files = append(files, listed{e.Path(), e.Type.String(), e.Size, e.CID.String()})
 		}

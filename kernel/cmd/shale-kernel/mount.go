@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/shale-cloud/shale/kernel/mount"
@@ -13,10 +14,10 @@ import (
 )
 
 func init() {
-	commands["mount"] = command{"mount a dataset read-only: --source SOURCE --dir DIR [--root CID] [--verify first-touch|always|never] [--proofs]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs]", runMount}
 }
 
-// An event is one line on stdout: "ready" once, "fault" for each leaf that cannot be read truthfully.
+// An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully.
 type event struct {
 	Event   string `json:"event"`
 	Kind    string `json:"kind,omitempty"`
@@ -30,7 +31,7 @@ func runMount(args []string) error {
 	flags := flag.NewFlagSet("mount", flag.ContinueOnError)
 	source := flags.String("source", "", "")
 	dir := flags.String("dir", "", "")
-	root := flags.String("root", "", "")
+	option := datasetFlags(flags)
 	verifyName := flags.String("verify", "first-touch", "")
 	withProofs := flags.Bool("proofs", false, "")
 	if _, err := parseArgs(flags, args); err != nil {
@@ -45,13 +46,18 @@ func runMount(args []string) error {
 	}
 	// The mount outlives whoever started it: readers in containers hold on to it.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	src, tree, err := openDataset(*source, *root)
+	d, err := option.open(*source)
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer d.Close()
+	// What was read to build the tree is of no use to the mount.
+	debug.FreeOSMemory()
 	events := startEvents()
-	reader := unixfs.NewReader(src, tree, verify)
+	if d.Unusable != nil {
+		send(events, event{Event: "rebuilt", Message: d.Unusable.Error()})
+	}
+	reader := unixfs.NewReader(d.Source, d.Tree, verify)
 	onFault := func(f *unixfs.Fault) {
 		send(events, event{Event: "fault", Kind: f.Kind, Path: f.Path, CID: f.CID.String(), Offset: &f.Offset, Message: f.Error()})
 	}
@@ -61,9 +67,13 @@ func runMount(args []string) error {
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	var mounted *mount.Mount
 	if *withProofs {
-		mounted, err = mount.WithProofs(*dir, tree, reader, &mount.Proofs{Source: src, OnFault: onFault})
+		var proof []byte
+		if proof, err = d.Proof(); err != nil {
+			return err
+		}
+		mounted, err = mount.WithProofs(*dir, d.Tree, reader, &mount.Proofs{Source: d.Source, Piece: proof, OnFault: onFault})
 	} else {
-		mounted, err = mount.At(*dir, tree, reader)
+		mounted, err = mount.At(*dir, d.Tree, reader)
 	}
 	if err != nil {
 		return err

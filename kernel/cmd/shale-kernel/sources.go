@@ -11,23 +11,7 @@ import (
 	"time"
 
 	"github.com/shale-cloud/shale/kernel/piece"
-	"github.com/shale-cloud/shale/kernel/piece/source"
-	"github.com/shale-cloud/shale/kernel/unixfs"
 )
-
-// openDataset opens a source with a CAR in it, and its tree. The source must be closed.
-func openDataset(text, root string) (piece.Source, *unixfs.Tree, error) {
-	src, err := source.Open(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	tree, err := unixfs.Open(src, root)
-	if err != nil {
-		src.Close()
-		return nil, nil, err
-	}
-	return src, tree, nil
-}
 
 // interruptible ends when a person or a supervisor asks the command to end.
 func interruptible() (context.Context, context.CancelFunc) {
@@ -36,17 +20,16 @@ func interruptible() (context.Context, context.CancelFunc) {
 
 const progressPeriod = 200 * time.Millisecond
 
-// A progress tells on stderr, as lines "progress DONE TOTAL", how many bytes of a source were read.
+// A progress tells on stderr, as lines "progress DONE TOTAL", how many bytes were read of what it counts.
 type progress struct {
-	piece.Source
 	total int64
 	done  atomic.Int64
-	stop  func()
+	stop  func() // ends it
 }
 
-// withProgress begins to report if told so. Stop ends it; the source is the caller's to close.
-func withProgress(src piece.Source, total int64, told bool) *progress {
-	p := &progress{Source: src, total: total, stop: func() {}}
+// startProgress begins to report if told so.
+func startProgress(total int64, told bool) *progress {
+	p := &progress{total: total, stop: func() {}}
 	if !told || total <= 0 {
 		return p
 	}
@@ -73,8 +56,19 @@ func withProgress(src piece.Source, total int64, told bool) *progress {
 	return p
 }
 
-func (p *progress) ReadAt(dst []byte, off int64) (int, error) {
-	n, err := p.Source.ReadAt(dst, off)
-	p.done.Add(int64(n))
+// A counted source counts towards a progress.
+type counted struct {
+	piece.Source
+	*progress
+}
+
+func (c counted) ReadAt(dst []byte, off int64) (int, error) {
+	n, err := c.Source.ReadAt(dst, off)
+	c.done.Add(int64(n))
 	return n, err
+}
+
+// withProgress counts what is read of a source, which is the caller's to close. stop ends the reports.
+func withProgress(src piece.Source, total int64, told bool) counted {
+	return counted{src, startProgress(total, told)}
 }

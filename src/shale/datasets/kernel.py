@@ -1,11 +1,11 @@
-"""The kernel's dataset commands as typed calls: pack, commp, ls, cat, mount."""
+"""The kernel's dataset commands as typed calls: pack, commp, index, ls, cat, mount."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,30 @@ class Listed:
     cid: Cid
 
 
+@dataclass(frozen=True, slots=True)
+class IndexedPiece:
+    """One piece of a dataset: its commitments, its sizes in bytes and padded, and what its CAR is."""
+
+    source: str
+    v1: Cid
+    v2: Cid
+    raw_size: int
+    padded_size: int
+    format: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A dataset whose index was made: `size` bytes in `files`; the root's block lies in `pieces[root_piece]`."""
+
+    root: Cid
+    size: int
+    files: int
+    pieces: tuple[IndexedPiece, ...]
+    root_piece: int
+
+
 async def pack(folder: Path, out: Path, progress: Progress | None = None) -> Packed:
     """Write `folder` as a CAR, in one step, the same bytes each time. Raises Refused with the kernel's reason."""
     total = await asyncio.to_thread(_size_below, folder) if progress else 0
@@ -68,9 +92,43 @@ async def commp(source: Source, progress: Progress | None = None) -> Commitment:
     return Commitment(Cid(raw["v1"]), Cid(raw["v2"]), int(raw["raw_size"]), int(raw["padded_size"]))
 
 
-async def ls(source: Source, root: Cid | None = None, *, timeout: float = 600.0) -> tuple[Listed, ...]:
-    """Every file of a dataset, by path. Raises Refused, naming the offset, for a CAR that is broken."""
-    arguments = ["ls", source_text(source), "--json"] + (["--root", root] if root else [])
+async def index(
+    sources: Sequence[Source], out: Path, root: Cid | None = None, progress: Progress | None = None
+) -> Indexed:
+    """Read the pieces of a dataset once, whole, and write its index to `out`, in one step, for its mounts.
+
+    Raises Refused, naming source and offset, for a broken CAR, an unreadable range, or a root that is in no piece; what
+    was at `out` is then as before.
+    """
+    raw = await answer(["index", *_pieces(sources[0], sources[1:], root), "--out", _path(out), "--json"], progress)
+    pieces = tuple(
+        IndexedPiece(
+            source=str(p["source"]),
+            v1=Cid(p["v1"]),
+            v2=Cid(p["v2"]),
+            raw_size=int(p["raw_size"]),
+            padded_size=int(p["padded_size"]),
+            format=str(p["format"]),
+            blocks=int(p["blocks"]),
+        )
+        for p in raw["pieces"]
+    )
+    return Indexed(Cid(raw["root"]), int(raw["size"]), int(raw["files"]), pieces, int(raw["root_piece"]))
+
+
+async def ls(
+    source: Source,
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    timeout: float = 600.0,
+) -> tuple[Listed, ...]:
+    """Every file of a dataset, by path. Raises Refused, naming the offset, for a CAR that is broken.
+
+    `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
+    """
+    arguments = ["ls", *_pieces(source, also, root, index), "--json"]
     try:
         async with asyncio.timeout(timeout):
             raw = await answer(arguments)
@@ -79,9 +137,17 @@ async def ls(source: Source, root: Cid | None = None, *, timeout: float = 600.0)
     return tuple(Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"])) for e in raw)
 
 
-async def cat(source: Source, path: str, root: Cid | None = None, *, out: int = 1) -> None:
+async def cat(
+    source: Source,
+    path: str,
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    out: int = 1,
+) -> None:
     """Write a file of the dataset to the descriptor `out`, each block verified before any of it is written."""
-    arguments = ["cat", source_text(source), *(["--root", root] if root else []), "--", path]
+    arguments = ["cat", *_pieces(source, also, root, index), "--", path]
     await run(arguments, out=out, fine=(0, -signal.SIGPIPE))  # a reader such as head may have enough
 
 
@@ -90,15 +156,38 @@ async def mount(
     folder: Path,
     root: Cid | None = None,
     *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    proofs: bool = False,
     verify: str = "first-touch",
     report: Callable[[Mapping[str, Any]], None],
 ) -> None:
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
-    `report` is told ``{"event": "ready"}`` and then of each fault: a block that is missing, corrupt or unreadable.
+    `report` is told ``{"event": "rebuilt"}`` if there was an index that could not be used, ``{"event": "ready"}``, and
+    then of each fault: a block that is missing, corrupt or unreadable. With `proofs` the dataset is at ``data`` in the
+    folder, beside ``proofs``.
     """
-    arguments = ["mount", "--source", source_text(source), "--dir", str(folder.absolute()), "--verify", verify]
-    await events([*arguments, *(["--root", root] if root else [])], report)
+    arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
+    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else [])], report)
+
+
+def _pieces(
+    source: Source, also: Sequence[Source], root: Cid | None, index: Path | None = None, first: str | None = None
+) -> list[str]:
+    """What names a dataset, as arguments."""
+    arguments = [*([first] if first else []), source_text(source)]
+    for piece in also:
+        arguments += ["--with", source_text(piece)]
+    if root:
+        arguments += ["--root", root]
+    if index:
+        arguments += ["--index", _path(index)]
+    return arguments
+
+
+def _path(path: Path) -> str:
+    return str(path.absolute())
 
 
 def _size_below(folder: Path) -> int:
