@@ -28,9 +28,14 @@ _GRACE = 5.0
 _SCHEME = re.compile(r"(https?|sector|park|aggregate):")
 
 
+def is_source(text: str) -> bool:
+    """Whether a text is a source by its form, and not a path."""
+    return _SCHEME.match(text) is not None
+
+
 def source_text(source: Source) -> str:
     """A source as the kernel takes it: a path made absolute, so that no option parser takes it for an option."""
-    if isinstance(source, str) and _SCHEME.match(source):
+    if isinstance(source, str) and is_source(source):
         return source
     return str(Path(source).absolute())
 
