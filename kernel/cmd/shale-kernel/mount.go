@@ -17,6 +17,9 @@ func init() {
 	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs]", runMount}
 }
 
+// garbage is by how many per cent the heap of a mount grows before it is collected.
+const garbage = 20
+
 // An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully.
 type event struct {
 	Event   string `json:"event"`
@@ -51,8 +54,10 @@ func runMount(args []string) error {
 		return err
 	}
 	defer d.Close()
-	// What was read to build the tree is of no use to the mount.
+	// What was read to build the tree is of no use to the mount, whose tables then stay as they are: it need not let
+	// garbage grow to their size before it collects.
 	debug.FreeOSMemory()
+	debug.SetGCPercent(garbage)
 	events := startEvents()
 	if d.Unusable != nil {
 		send(events, event{Event: "rebuilt", Message: d.Unusable.Error()})

@@ -68,7 +68,22 @@ func packedDir(t *testing.T) (car string, large []byte) {
 // started is a mount that has said that it is ready.
 func started(t *testing.T, car, dir string) (*exec.Cmd, *bufio.Scanner, io.Closer) {
 	t.Helper()
-	cmd := kernel("mount", "--source", car, "--dir", dir)
+	return startedWith(t, "--source", car, "--dir", dir)
+}
+
+// startedWith is one with these arguments, of which --dir DIR are the last.
+func startedWith(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner, io.Closer) {
+	t.Helper()
+	cmd, lines, stdout := startedAs(t, kernel(append([]string{"mount"}, args...)...), args[len(args)-1])
+	if lines.Text() != `{"event":"ready"}` {
+		t.Fatalf("first line %q, %v", lines.Text(), lines.Err())
+	}
+	return cmd, lines, stdout
+}
+
+// startedAs is a mount that has said its first line.
+func startedAs(t *testing.T, cmd *exec.Cmd, dir string) (*exec.Cmd, *bufio.Scanner, io.Closer) {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -83,8 +98,8 @@ func started(t *testing.T, car, dir string) (*exec.Cmd, *bufio.Scanner, io.Close
 		_ = syscall.Unmount(dir, syscall.MNT_DETACH)
 	})
 	lines := bufio.NewScanner(stdout)
-	if !lines.Scan() || lines.Text() != `{"event":"ready"}` {
-		t.Fatalf("first line %q, %v", lines.Text(), lines.Err())
+	if !lines.Scan() {
+		t.Fatalf("no line, %v", lines.Err())
 	}
 	return cmd, lines, stdout
 }
