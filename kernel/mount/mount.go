@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// request is the largest read that the kernel sends, and how far it reads ahead.
+	// request is the largest read that the kernel sends.
 	request = 1 << 20
+	// readAhead is how far ahead the kernel reads: several requests, whose leaves several cores verify.
+	readAhead = 4 << 20
 	// background is how many reads ahead may be under way.
 	background = 32
 	// cacheTime is how long the kernel trusts names and attributes: the tree never changes.
@@ -62,7 +64,7 @@ func at(dir string, tree *unixfs.Tree, root fs.InodeEmbedder, number uint64) (*M
 			FsName:        "shale:" + tree.Root.CID.String(),
 			Name:          "shale",
 			AllowOther:    true,
-			MaxReadAhead:  request,
+			MaxReadAhead:  readAhead,
 			MaxWrite:      request,
 			MaxBackground: background,
 			DisableXAttrs: true,

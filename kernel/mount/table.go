@@ -110,5 +110,5 @@ func raiseReadAhead(dir string) {
 	if err != nil || !ok {
 		return
 	}
-	_ = os.WriteFile("/sys/class/bdi/"+row.device+"/read_ahead_kb", []byte(strconv.Itoa(request>>10)), 0o644)
+	_ = os.WriteFile("/sys/class/bdi/"+row.device+"/read_ahead_kb", []byte(strconv.Itoa(readAhead>>10)), 0o644)
 }

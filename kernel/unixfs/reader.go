@@ -121,20 +121,33 @@ func (r *Reader) readLeaf(number int, p []byte, within int64) *Fault {
 		}
 		return r.fetch(l, p, within)
 	}
+	if len(p) == int(l.size) {
+		// All of the block is asked for: it is verified where it is wanted, and nothing of it left when it is bad.
+		fault := r.fetchVerified(number, l, p)
+		if fault != nil {
+			clear(p)
+		}
+		return fault
+	}
 	return r.cache.load(number, p, within, func(buf []byte) ([]byte, *Fault) {
 		if cap(buf) < int(l.size) {
 			buf = make([]byte, l.size)
 		}
 		buf = buf[:l.size]
-		if fault := r.fetch(l, buf, 0); fault != nil {
-			return buf, fault
-		}
-		if !l.verifies(buf) {
-			return buf, r.fault(l, "corrupt", "corrupt")
-		}
-		r.verified.set(number)
-		return buf, nil
+		return buf, r.fetchVerified(number, l, buf)
 	})
+}
+
+// fetchVerified reads the whole block.
+func (r *Reader) fetchVerified(number int, l *leaf, block []byte) *Fault {
+	if fault := r.fetch(l, block, 0); fault != nil {
+		return fault
+	}
+	if !l.verifies(block) {
+		return r.fault(l, "corrupt", "corrupt")
+	}
+	r.verified.set(number)
+	return nil
 }
 
 // fetch reads the block's bytes from the source, all of p or a fault: what is short must not become zeros.
