@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from shale.errors import Refused, Unavailable
 LOOK_SECONDS = 10.0
 _FORM = re.compile(r"(sector|park|aggregate):(.*)", re.DOTALL)
 _MAX_ETAG = 200
+_threads = ThreadPoolExecutor(4, thread_name_prefix="stamp")
 
 
 async def stamp(source: str) -> str:
@@ -23,8 +25,8 @@ async def stamp(source: str) -> str:
             path = local_file(source)
             if path is None:
                 return await _served(innermost(source))
-            # A file system on a network may hang: that costs a thread for a while, never the daemon.
-            return await asyncio.to_thread(_file, path)
+            # A file system on a network may hang: that costs a thread of these for a while, never the daemon.
+            return await asyncio.get_running_loop().run_in_executor(_threads, _file, path)
     except TimeoutError:
         raise Unavailable(
             f"{_shown(source)} does not answer within {LOOK_SECONDS:g} s", "check where it lies"

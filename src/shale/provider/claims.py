@@ -1,0 +1,86 @@
+"""Claims: what the chain says of this provider's pieces: its verified claims, joined with what lies on its shelf."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from shale.chain.lotus import Head, Lotus, SectorInfo, VerifiedClaim, miner_number
+from shale.errors import ConfigError, ShaleError
+from shale.market.offer import Claim, Piece
+from shale.units import Cid
+
+
+@dataclass(slots=True)
+class Register:
+    """A provider's living claims at one head of the chain."""
+
+    lotus: Lotus
+    miner: int
+    head: Head
+    claims: tuple[VerifiedClaim, ...]
+    sectors: dict[int, SectorInfo | None] = field(default_factory=dict)
+
+    def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
+        """The pieces that are claimed in a sector, and their padded sizes."""
+        return {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
+
+    async def claim_of(self, piece: Piece, sector: int | None) -> Claim | None:
+        """The claim on a piece whose sector lives: in this sector if there is one, else the one that lasts longest."""
+        fitting = [claim for claim in self.claims if (claim.data, claim.size) == (piece.cid, piece.padded_size)]
+        for claim in sorted(fitting, key=lambda claim: (claim.sector != sector, -claim.term_end, claim.id)):
+            if await self._lives(claim.sector):
+                return Claim(claim.id, claim.sector, claim.term_end)
+        return None
+
+    async def _lives(self, sector: int) -> bool:
+        if sector not in self.sectors:
+            self.sectors[sector] = await self.lotus.sector(self.miner, sector)
+        info = self.sectors[sector]
+        return info is not None and info.expiration > self.head.height
+
+
+class Claims:
+    """Asks a Lotus node. `trouble` says why the last try told nothing; empty: it did, or there is no node to ask."""
+
+    def __init__(self, url: str, miner: str) -> None:
+        """`url` and `miner` ("f01234") are the settings; either may be empty. Raises InputRefused for a wrong one."""
+        self._url = url
+        self._miner = miner_number(miner) if miner else None
+        self.head: Head | None = None
+        self.trouble = ""
+
+    @property
+    def is_set_up(self) -> bool:
+        return bool(self._url)
+
+    @asynccontextmanager
+    async def register(self, url: str = "") -> AsyncIterator[Register | None]:
+        """The claims now, from the node at `url` or that of the settings; None when there is none, or it fails."""
+        chosen = url or self._url
+        if not chosen:
+            yield None
+            return
+        found, lotus = None, None
+        try:
+            lotus = Lotus(chosen)
+            found = await self._read(lotus)
+            self.trouble = ""
+        except ShaleError as error:
+            self.trouble = error.message
+        try:
+            yield found
+        finally:
+            if lotus is not None:
+                await lotus.close()
+
+    async def _read(self, lotus: Lotus) -> Register:
+        if self._miner is None:
+            raise ConfigError("the miner id is not known", "set chain.miner, or bind it in the registry")
+        self.head = await lotus.head()
+        await lotus.miner(self._miner)
+        claims = await lotus.claims(self._miner)
+        # A node that sends others' claims too must not make them ours.
+        living = (c for c in claims if c.provider == self._miner and c.term_start <= self.head.height <= c.term_end)
+        return Register(lotus, self._miner, self.head, tuple(living))
