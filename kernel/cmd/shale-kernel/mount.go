@@ -20,6 +20,9 @@ func init() {
 // garbage is by how many per cent the heap of a mount grows before it is collected.
 const garbage = 20
 
+// gcPercent is by how much memory may grow between collections while a dataset is mounted.
+const gcPercent = 25
+
 // An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully.
 type event struct {
 	Event   string `json:"event"`
