@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,7 +21,8 @@ from shale.containers.docker_config import (
 from shale.containers.docker_connection import Connection, engine_errors, one_line
 from shale.containers.docker_network import LeaseNetwork
 from shale.containers.docker_ready import guest_listens, ssh_answers
-from shale.containers.docker_views import container_from, is_half_made, usage_from
+from shale.containers.docker_views import container_from, is_half_made, usage_from, volumes_of
+from shale.containers.docker_volumes import forget_volumes
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Usage
 from shale.containers.spec import check_image
 from shale.errors import Closed, ConfigError, Refused, ShaleError, Unavailable
@@ -128,10 +129,18 @@ class DockerEngine:
             raise Closed("the container has exited")
         return usage
 
-    async def remove(self, lease: LeaseId) -> None:
+    async def remove(self, lease: LeaseId, volumes: Sequence[str] = ()) -> None:
         docker = await self._connection.docker()
         async with self._lock(lease):
-            await self._discard(docker, lease, grace=_STOP_SECONDS)
+            forgotten = await self._discard(docker, lease, grace=_STOP_SECONDS)
+            await forget_volumes(docker, [name for name in volumes if name not in forgotten])
+
+    async def volumes_in_use(self, driver: str) -> frozenset[str]:
+        docker = await self._connection.docker()
+        with engine_errors("list containers"):
+            filters = {"status": ["created", "running", "paused", "restarting", "removing"]}
+            containers = await docker.containers.list(all=1, filters=filters)
+            return frozenset(name for container in containers for name in volumes_of(container._container, driver))
 
     async def wait_exit(self, lease: LeaseId) -> int:
         docker = await self._connection.docker()
@@ -230,13 +239,13 @@ class DockerEngine:
             return one_line("".join(lines)) or "it said nothing"
         return "its output could not be read"
 
-    async def _discard(self, docker: Docker, lease: LeaseId, *, grace: int) -> None:
-        """Remove the container, whatever it does, and what was made for it."""
+    async def _discard(self, docker: Docker, lease: LeaseId, *, grace: int) -> Sequence[str]:
+        """Remove the container, whatever it does, and what was made for it; the volumes that the engine forgot."""
         try:
             raw = await self._inspect(docker, lease)
         except Closed:
             await self._network.tidy()
-            return
+            return ()
         container = docker.containers.container(raw["Id"])
         with suppress(Closed), engine_errors("remove the container"):
             # A frozen one gets no grace: it would run unpaid.
@@ -248,7 +257,10 @@ class DockerEngine:
                 if error.status != 409:
                     raise
                 await container.wait(condition="removed")  # somebody else is removing it
+        volumes = volumes_of(raw)
+        await forget_volumes(docker, volumes)
         await self._network.tidy()
+        return volumes
 
     @asynccontextmanager
     async def _acting(self, lease: LeaseId, wanted: ContainerState, doing: str) -> AsyncIterator[DockerContainer]:

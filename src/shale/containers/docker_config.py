@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shale.containers.engine import ContainerSpec, Mount
+from shale.containers.engine import ContainerSpec, Mount, Volume
 from shale.containers.spec import check_spec
 from shale.errors import ConfigError
 from shale.units import LeaseId
@@ -87,7 +87,10 @@ def _host_config(provider: str, spec: ContainerSpec, *, limit_disk: bool) -> dic
         "NetworkMode": network_name(provider),
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
-        "Mounts": [_mount(Mount(spec.guest, _GUEST_DIR)), *(_mount(mount) for mount in spec.mounts)],
+        "Mounts": [
+            *(_mount(mount) for mount in (Mount(spec.guest, _GUEST_DIR), *spec.mounts)),
+            *(_volume(volume, provider, spec.lease) for volume in spec.volumes),
+        ],
     }
     if spec.gpus:
         config["DeviceRequests"] = [
@@ -143,4 +146,18 @@ def _mount(mount: Mount) -> dict[str, Any]:
         "Target": mount.target,
         "ReadOnly": True,
         "BindOptions": {"Propagation": "rprivate"},
+    }
+
+
+def _volume(volume: Volume, provider: str, lease: LeaseId) -> dict[str, Any]:
+    return {
+        "Type": "volume",
+        "Source": volume.name,
+        "Target": volume.target,
+        "ReadOnly": True,
+        "VolumeOptions": {
+            "NoCopy": True,  # an image's files at that place are no part of the dataset
+            "DriverConfig": {"Name": volume.driver},
+            "Labels": {PROVIDER_LABEL: provider, LEASE_LABEL: lease},
+        },
     }

@@ -28,6 +28,19 @@ def is_half_made(raw: dict[str, Any]) -> bool:
     return raw["State"]["Status"] in ("created", "dead")
 
 
+def volumes_of(raw: dict[str, Any], driver: str | None = None) -> tuple[str, ...]:
+    """The names of a container's volumes that come from this driver; None: from any but Docker's own."""
+    return tuple(
+        str(mount["Name"])
+        for mount in raw.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name") and _comes_from(str(mount.get("Driver")), driver)
+    )
+
+
+def _comes_from(driver: str, wanted: str | None) -> bool:
+    return driver not in ("local", "") if wanted is None else driver == wanted
+
+
 def usage_from(raw: dict[str, Any]) -> Usage | None:
     """From ``GET /containers/{id}/stats``, cgroup v1 and v2; None if it doesn't run.
 

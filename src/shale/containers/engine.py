@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,6 +17,15 @@ class Mount:
     """A host path shown read-only at `target` in the container."""
 
     source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume of the engine's driver `driver`, shown read-only at `target` in the container."""
+
+    name: str
+    driver: str
     target: str
 
 
@@ -35,6 +45,7 @@ class ContainerSpec:
     guest: Path
     keys: Path
     mounts: tuple[Mount, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     gpus: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -108,8 +119,16 @@ class Engine(Protocol):
         """What it uses now, frozen or not; Closed when it has exited."""
         ...
 
-    async def remove(self, lease: LeaseId) -> None:
-        """Stop and remove it with everything it made; removing none is fine."""
+    async def remove(self, lease: LeaseId, volumes: Sequence[str] = ()) -> None:
+        """Stop and remove it with everything it made; removing none is fine.
+
+        The engine also forgets the container's volumes, and those that are named (it may have been removed by hand),
+        unless another container has them; what they show is their driver's and stays.
+        """
+        ...
+
+    async def volumes_in_use(self, driver: str) -> frozenset[str]:
+        """The names of a driver's volumes that any container has, whoever's it is, unless it has exited."""
         ...
 
     async def wait_exit(self, lease: LeaseId) -> int:

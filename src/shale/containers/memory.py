@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Usage
@@ -99,9 +99,14 @@ class MemoryEngine:
         await self._living(lease)
         return self.usage_of.get(lease, Usage(0, 0, self.host.specs[lease].resources.memory_bytes))
 
-    async def remove(self, lease: LeaseId) -> None:
+    async def remove(self, lease: LeaseId, volumes: Sequence[str] = ()) -> None:
         if self.host.owners.get(lease) == self._provider:
             self.host.drop(lease)
+
+    async def volumes_in_use(self, driver: str) -> frozenset[str]:
+        living = [lease for lease, c in self.host.containers.items() if c.state is not ContainerState.EXITED]
+        volumes = [volume for lease in living for volume in self.host.specs[lease].volumes]
+        return frozenset(volume.name for volume in volumes if volume.driver == driver)
 
     async def wait_exit(self, lease: LeaseId) -> int:
         await self.find(lease)

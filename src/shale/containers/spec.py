@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 from shale.containers.engine import ContainerSpec
 from shale.errors import InputRefused
 
+PROOFS_TARGET = "/.shale/dataset"
+"""Where a lease finds what proves its dataset; the one place below /.shale that is no part of every container."""
 _SYSTEM = ("/proc", "/sys", "/dev", "/.shale", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64")
 
 
@@ -16,9 +18,11 @@ def check_spec(spec: ContainerSpec) -> None:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", spec.name):
         raise InputRefused(f"{spec.name[:80]!r} cannot be a host name", "use lower-case letters, digits and '-'")
     check_image(spec.image)
-    for mount in spec.mounts:
-        check_target(mount.target)
-    if len({mount.target for mount in spec.mounts}) < len(spec.mounts):
+    targets = [mount.target for mount in spec.mounts] + [volume.target for volume in spec.volumes]
+    for target in targets:
+        if target != PROOFS_TARGET:
+            check_target(target)
+    if len(set(targets)) < len(targets):
         raise InputRefused("two datasets have one mount point", "give each its own")
     for name, value in spec.environment.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name) or "\0" in value or len(value) > 8192:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from shale.datasets.events import printable
 from shale.datasets.holding import Holding
-from shale.datasets.volumes import DATA, PROOFS, Volumes
+from shale.datasets.volumes import DATA, PROOFS, Volumes, release_everywhere
 from shale.errors import InputRefused, ShaleError
 from shale.units import Cid
 from shale.wire import read_json
@@ -94,12 +94,8 @@ class VolumeDriver:
         return {"Mountpoint": str(folder / (PROOFS if name["proofs"] else DATA))}
 
     async def _unmount(self, asked: Answer) -> Answer:
-        """Found by its holder: the dataset may have left the catalogue since."""
         _parsed(asked)
-        holder = holder_of(asked["Name"], _caller(asked))
-        for root, holders in (await self._volumes.holders()).items():
-            if holder in holders:
-                await self._volumes.release(root, holder)
+        await release_everywhere(self._volumes, holder_of(asked["Name"], _caller(asked)))
         return {}
 
     async def _path(self, asked: Answer) -> Answer:

@@ -99,6 +99,7 @@ def _bound(path: Path, name: str) -> Iterator[socket.socket]:
     mask = os.umask(0o177)
     try:
         listener.bind(str(path))
+        listener.listen()  # from here on it isn't stale
     except OSError as error:
         listener.close()
         raise ConfigError(f"no socket at {path} ({error.strerror})", "see who made it, or take another name") from None
@@ -122,10 +123,10 @@ def _remove_stale(path: Path, name: str) -> None:
             probe.connect(str(path))
         except FileNotFoundError:
             return
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
         except OSError as error:
+            if isinstance(error, ConnectionRefusedError) and path.is_socket():
+                path.unlink()
+                return
             raise ConfigError(
                 f"{path} is in the way ({error.strerror or error})", "see what it is, and remove it"
             ) from None

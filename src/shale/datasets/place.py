@@ -117,12 +117,11 @@ class Place:
                 await orphan.end(_END_GRACE)
         if is_mounted(self.view):
             await _detach(self.view)
-        with suppress(FileNotFoundError):
-            for entry in self.folder.iterdir():
-                if entry != self.view:
-                    entry.unlink()
+        for entry in os.scandir(self.folder):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry)
         for folder in (self.view, self.folder):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # gone, or somebody keeps files of his own there
                 folder.rmdir()
 
     def failure(self) -> ShaleError:

@@ -74,3 +74,10 @@ class Volumes(Protocol):
     async def close(self) -> None:
         """Listen no more; the mounts live on for the next daemon."""
         ...
+
+
+async def release_everywhere(volumes: Volumes, holder: str) -> None:
+    """Release what this holder has, whichever datasets these are: they may have left the catalogue since."""
+    for root, holders in (await volumes.holders()).items():
+        if holder in holders:
+            await volumes.release(root, holder)

@@ -44,6 +44,12 @@ def group() -> None:
 @click.option("--price-cpu", default="0.004 FIL/h", show_default=True, help="Price of one core.")
 @click.option("--price-memory", default="0.001 FIL/h", show_default=True, help="Price of one GiB of memory.")
 @click.option("--price-gpu", default="0.2 FIL/h", show_default=True, help="Price of one GPU.")
+@click.option(
+    "--volume-driver",
+    default="shale",
+    show_default=True,
+    help="Name of the Docker volume driver that shows the datasets; one for each provider on a machine.",
+)
 @click.option("--cpus", default="", help="Offer at most this many cores.")
 @click.option("--memory", default="", help="Offer at most this much memory.")
 @password_file
@@ -61,6 +67,7 @@ def init(
     price_cpu: str,
     price_memory: str,
     price_gpu: str,
+    volume_driver: str,
     cpus: str,
     memory: str,
     password_file: Path | None,
@@ -88,6 +95,7 @@ def init(
         cpu=price_cpu,
         memory=price_memory,
         gpu=price_gpu,
+        volume_driver=volume_driver,
         cpus=cpus,
         memory_stock=memory,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,9 @@ grace_seconds = {grace_seconds}          # served unpaid before the container is
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
 
+[docker]
+volume_driver = {volume_driver}       # datasets are this driver's volumes; two providers on a machine need two names
+
 [price]
 cpu = {cpu}             # for one core
 memory = {memory}          # for one GiB
@@ -64,6 +68,7 @@ class ProviderConfig:
     grace_seconds: int = 10
     patience_seconds: int = 600
     max_leases: int = 256
+    volume_driver: str = "shale"
     cpu: str = "0.004 FIL/h"
     memory: str = "0.001 FIL/h"
     gpu: str = "0.2 FIL/h"
@@ -78,6 +83,8 @@ class ProviderConfig:
         for key, port in (("listen.port", self.port), ("listen.gateway_port", self.gateway_port)):
             if not 1 <= port <= 65535:
                 raise ConfigError(f"{key} = {port}", "set it to 1 to 65535")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", self.volume_driver):
+            raise ConfigError(f"docker.volume_driver = {self.volume_driver!r}", "use a-z, 0-9 and '-', at most 32")
         if not self.images:
             raise ConfigError("lease.images is empty", "name at least one image")
         try:
@@ -125,6 +132,7 @@ _KEYS = {
     ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
     ("lease", "max_leases"): "max_leases",
+    ("docker", "volume_driver"): "volume_driver",
     ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
     ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock", ("stock", "disk"): "disk",
 }  # fmt: skip

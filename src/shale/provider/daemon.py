@@ -15,11 +15,12 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from shale.datasets.driver_socket import driver_socket
 from shale.errors import ConfigError
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
-from shale.provider.upkeep import follow, redeem
+from shale.provider.upkeep import follow, redeem, sweep
 from shale.provider.wiring import Provider, wire
 
 log = logging.getLogger("shale.provider")
@@ -36,6 +37,9 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         listener = stack.enter_context(_bind(config))
         provider = await stack.enter_async_context(wire(home, config, password, stop))
         stack.push_async_callback(_leave, provider)
+        # The engine asks for volumes while it starts and removes the containers of leases: it is answered first.
+        plugin = stack.enter_context(driver_socket(config.volume_driver))
+        await stack.enter_async_context(_http(provider.driver, plugin))
         await provider.gateway.up()
         await provider.lifecycle.recover()
         admin = private_dir(home.provider) / "admin.sock"
@@ -49,6 +53,8 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         for work in (
             redeem(provider.settlement.run, provider.ended, provider.desk.clock, provider.settle_after),
             follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
+            sweep(provider.volumes.release_unused, provider.desk.clock),
+            provider.faults.run(),
         ):
             stack.callback(asyncio.create_task(work).cancel)
         ready(provider)

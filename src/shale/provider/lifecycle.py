@@ -12,8 +12,6 @@ from pathlib import Path
 
 from shale.chain.chain import Chain
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Engine
-from shale.containers.engine import Mount as Bind
-from shale.datasets.mount import Mounts
 from shale.errors import Closed, Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
@@ -21,13 +19,15 @@ from shale.paths import private_dir, write_private
 from shale.payments.meter import Terms
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey
+from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
 from shale.tunnel.gateway import Gateway, Grant
 from shale.tunnel.link import Link
+from shale.tunnel.messages import Notice
 from shale.tunnel.meters import MeterSockets
-from shale.units import LeaseId
+from shale.units import Cid, LeaseId
 
 log = logging.getLogger("shale.provider")
 
@@ -45,7 +45,7 @@ class LifecycleParts:
     store: Store
     shelf: Shelf
     engine: Engine
-    mounts: Mounts
+    volumes: LeaseVolumes
     chain: Chain
     gateway: Gateway
     sockets: MeterSockets
@@ -111,19 +111,17 @@ class Lifecycle:
         return container
 
     async def _raise_container(self, held: Held, host_key: SshKey, progress: Progress) -> Container:
-        binds: tuple[Bind, ...] = ()
         if held.order.dataset:
             await progress("dataset", "started", held.order.dataset)
             item = await self._parts.shelf.find(held.order.dataset)
-            source = await self._parts.mounts.mount(held.id, item.path, item.listing.root)
-            binds = (Bind(source, held.mount),)
+            await self._parts.volumes.hold(held.id, item.holding)
             await progress("dataset", "done", f"{item.listing.name} at {held.mount}")
         await progress("container", "started", held.order.image)
-        container = await self._parts.engine.start(self._spec(held, host_key, binds))
+        container = await self._parts.engine.start(self._spec(held, host_key))
         await progress("container", "done", f"{container.address}:{container.port}")
         return container
 
-    def _spec(self, held: Held, host_key: SshKey, binds: tuple[Bind, ...]) -> ContainerSpec:
+    def _spec(self, held: Held, host_key: SshKey) -> ContainerSpec:
         keys = private_dir(self._parts.leases_dir / held.id[2:18])
         write_private(keys / "host_key", host_key.private)
         write_private(keys / "authorized_keys", (held.order.ssh_key + "\n").encode())
@@ -140,7 +138,7 @@ class Lifecycle:
             resources=held.order.resources,
             guest=self._parts.guest,
             keys=keys,
-            mounts=binds,
+            volumes=self._parts.volumes.of(held),
             gpus=gpus,
         )
 
@@ -216,6 +214,12 @@ class Lifecycle:
             log.warning("lease %s: the container exited with %d", lease[:12], code)
             await self.end(lease, EndReason.HOST_FAILURE)
 
+    async def tell(self, root: Cid, notice: Notice) -> None:
+        """Tell the clients of every living lease that has this dataset, now or when they are back."""
+        for lease in await self._parts.volumes.leases(root):
+            if lease in self._meters:
+                await self._meters[lease].tell(notice)
+
     def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
@@ -260,7 +264,8 @@ class Lifecycle:
         if self._grants.pop(held.id, None) is not None:
             self._parts.gateway.allow(self._grants.values())
         await self._parts.sockets.close(held.id)
-        for part in (self._parts.engine.remove(held.id), self._parts.mounts.unmount(held.id)):
+        names = [volume.name for volume in self._parts.volumes.of(held)]
+        for part in (self._parts.engine.remove(held.id, names), self._parts.volumes.release(held.id)):
             try:
                 await part
             except ShaleError as error:
@@ -276,12 +281,13 @@ class Lifecycle:
         """Take up the leases that live in the books, end those that can't go on, remove what belongs to none."""
         for held in await self._parts.store.leases(LeaseState.STARTING):
             await self.end(held.id, EndReason.START_FAILED)
+        mounted = await self._parts.volumes.leases()
         for held in await self._parts.store.leases(LeaseState.RUNNING, LeaseState.FROZEN):
             try:
                 container = await self._parts.engine.find(held.id)
                 if container.state is ContainerState.EXITED:
                     raise Closed("the container has exited")
-                if held.order.dataset and held.id not in await self._parts.mounts.all():
+                if held.order.dataset and held.id not in mounted:
                     raise Closed("the dataset's mount is gone")
             except Closed as error:
                 log.warning("lease %s: not taken up: %s", held.id[:12], error.message)
@@ -294,9 +300,8 @@ class Lifecycle:
         for container in await self._parts.engine.all():
             if container.lease not in living:
                 await self._parts.engine.remove(container.lease)
-        for lease in await self._parts.mounts.all():
-            if lease not in living:
-                await self._parts.mounts.unmount(lease)
+        await self._parts.volumes.release_all_but(living)
+        await self._parts.volumes.release_unused()
         self._parts.gateway.allow(self._grants.values())
 
     async def _catch_up(self, held: Held) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ OnEnd = Callable[[EndReason], Awaitable[End]]
 
 _CLIENT_REASONS = (EndReason.CLIENT_ENDED, EndReason.VERDICT)
 _RETRY_SECONDS = 1.0
+_KEPT_NOTICES = 3
 _FROZEN = Notice("frozen", "unpaid past the grace: the container is frozen until the next voucher")
 
 
@@ -76,6 +78,7 @@ class LeaseMeter:
         self._wake = asyncio.Event()
         self._paying = asyncio.Lock()
         self._ending = False
+        self._notices: deque[Notice] = deque(maxlen=_KEPT_NOTICES)
         self._usage = (parts.clock.steady(), 0)
         self._last = parts.clock.steady()
 
@@ -187,6 +190,12 @@ class LeaseMeter:
             await self._parts.store.thawed(self._id)
         self._booked = state
 
+    async def tell(self, notice: Notice) -> None:
+        """Tell the client's agent; if it isn't there, or comes again, at its welcome. The last few are kept."""
+        if notice not in self._notices:
+            self._notices.append(notice)
+        await self._say(notice)
+
     async def _say(self, message: Message) -> None:
         if self._link is not None:
             with suppress(Closed):
@@ -209,6 +218,8 @@ class LeaseMeter:
         if self._meter.frozen:
             # The client wasn't there when it happened.
             await self._say(_FROZEN)
+        for notice in tuple(self._notices):
+            await self._say(notice)
         self._meter = self._meter.forgetting()
         self._wake.set()
         try:

@@ -20,6 +20,8 @@ RETRY_SECONDS = 60.0
 """How soon a settlement that failed is tried again."""
 FOLLOW_SECONDS = 60.0
 """How often the chain is asked about the living leases."""
+SWEEP_SECONDS = 3600.0
+"""How often volumes are looked for that no container has any more."""
 
 
 async def redeem(settle: Callable[[], Awaitable[object]], ended: asyncio.Event, clock: Clock, company: float) -> None:
@@ -58,3 +60,14 @@ async def follow(
                     await end(lease, record.end_reason or EndReason.CLIENT_ENDED)
             except ShaleError as error:
                 log.warning("lease %s: not looked up on chain: %s", lease[:12], error)
+
+
+async def sweep(release_unused: Callable[[frozenset[str]], Awaitable[frozenset[str]]], clock: Clock) -> None:
+    """Release the volumes that no container had at two looks: their engine was killed, and said no goodbye."""
+    suspects: frozenset[str] = frozenset()
+    while True:
+        await clock.sleep_until(clock.steady() + SWEEP_SECONDS)
+        try:
+            suspects = await release_unused(suspects)
+        except ShaleError as error:
+            log.warning("volumes: %s", error)

@@ -18,7 +18,8 @@ from shale.chain.network import Network
 from shale.clock import SystemClock
 from shale.containers.docker import DockerEngine
 from shale.containers.engine import Engine
-from shale.datasets.mounts import FuseMounts
+from shale.datasets.driver import VolumeDriver
+from shale.datasets.fuse import FuseVolumes
 from shale.errors import ConfigError
 from shale.market.signing import SigningDomain
 from shale.paths import Home, binary, private_dir
@@ -27,8 +28,10 @@ from shale.provider.admin import AdminApi
 from shale.provider.api import PublicApi
 from shale.provider.config import ProviderConfig
 from shale.provider.desk import Desk
+from shale.provider.faults import Faults
 from shale.provider.identity import Identity, key_hash, open_identity
 from shale.provider.inventory import survey
+from shale.provider.lease_volumes import LeaseVolumes, Offered
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
 from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
@@ -60,6 +63,9 @@ class Provider:
     desk: Desk
     offers: Offers
     signing: SigningDomain
+    volumes: LeaseVolumes
+    faults: Faults
+    driver: Starlette
     public: Starlette
     admin: Starlette
     settle_after: float = SETTLE_AFTER_SECONDS
@@ -118,6 +124,9 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         desk = Desk(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
+        volumes = FuseVolumes(home.provider / "mounts")
+        stack.push_async_callback(volumes.close)
+        leased = LeaseVolumes(volumes, engine, config.volume_driver)
         meter = MeterParts(store, engine, prover, clock, identity.account, signing, domain)
         lifecycle = Lifecycle(
             LifecycleParts(
@@ -125,7 +134,7 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
                 store=store,
                 shelf=shelf,
                 engine=engine,
-                mounts=FuseMounts(home.provider / "mounts"),
+                volumes=leased,
                 chain=chain,
                 gateway=gateway,
                 sockets=sockets,
@@ -142,6 +151,8 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         settlement = Settlement(store, chain, prover, clock, identity.account, signing, operator, domain)
         metrics = CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
+        faults = Faults(shelf, lifecycle, clock, metrics)
+        volumes.on_fault = faults.report
         yield _provider(
             config,
             identity,
@@ -154,6 +165,9 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             offers,
             signing,
             shelf,
+            leased,
+            faults,
+            VolumeDriver(Offered(shelf), volumes),
             metrics,
             stop,
         )
@@ -171,6 +185,9 @@ def _provider(
     offers: Offers,
     signing: SigningDomain,
     shelf: Shelf,
+    volumes: LeaseVolumes,
+    faults: Faults,
+    driver: VolumeDriver,
     metrics: CollectorRegistry,
     stop: asyncio.Event,
 ) -> Provider:
@@ -185,6 +202,9 @@ def _provider(
         desk=desk,
         offers=offers,
         signing=signing,
+        volumes=volumes,
+        faults=faults,
+        driver=driver.app(),
         public=PublicApi(desk, lifecycle, offers, metrics).app(),
         admin=AdminApi(identity.operator, desk, shelf, lifecycle, settlement, chain, stop).app(),
     )

@@ -1,0 +1,74 @@
+"""Faults: what a mount finds wrong while leases read it: logged, counted, told to clients, no longer offered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from prometheus_client import CollectorRegistry, Counter
+
+from shale.clock import Clock
+from shale.datasets.volumes import Fault
+from shale.errors import ShaleError
+from shale.market.lease import EndReason
+from shale.provider.lease_volumes import leases_among
+from shale.provider.lifecycle import Lifecycle
+from shale.provider.shelf import Shelf
+from shale.tunnel.messages import Notice
+from shale.units import Cid
+
+log = logging.getLogger("shale.provider")
+
+PER_MINUTE = 6
+"""Faults of a dataset that are logged and told: a broken disk has millions, and each says the same."""
+_KINDS = ("missing", "corrupt", "unreadable", "gone")
+
+
+class Faults:
+    """Takes faults as they come (`report`) and works them off, one after the other (`run`)."""
+
+    def __init__(self, shelf: Shelf, lifecycle: Lifecycle, clock: Clock, metrics: CollectorRegistry) -> None:
+        self._shelf = shelf
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._waiting: asyncio.Queue[Fault] = asyncio.Queue()
+        self._told: dict[Cid, deque[float]] = {}
+        self._count = Counter(
+            "shale_dataset_faults", "Reads of mounted datasets that failed, by kind", ["kind"], registry=metrics
+        )
+
+    def report(self, fault: Fault) -> None:
+        """Never blocks; of a dataset with very many faults most are only counted."""
+        self._count.labels(fault.kind if fault.kind in _KINDS else "other").inc()
+        if fault.kind == "gone" or self._is_new(fault.root):
+            self._waiting.put_nowait(fault)
+
+    async def run(self) -> None:
+        while True:
+            fault = await self._waiting.get()
+            try:
+                await self._work_off(fault)
+            except ShaleError as error:
+                log.error("dataset %s: %s", fault.root, error)
+
+    def _is_new(self, root: Cid) -> bool:
+        now = self._clock.steady()
+        told = self._told.setdefault(root, deque(maxlen=PER_MINUTE))
+        if len(told) == PER_MINUTE and now - told[0] < 60:
+            return False
+        told.append(now)
+        return True
+
+    async def _work_off(self, fault: Fault) -> None:
+        log.error("dataset %s: %s (%s)", fault.root, fault, fault.message)
+        notice = Notice("dataset", str(fault))
+        if fault.kind != "gone":
+            await self._shelf.report_fault(fault.root, str(fault), self._clock.now())
+            await self._lifecycle.tell(fault.root, notice)
+            return
+        # What was bound into their containers fails for good; a mount made anew would not reach them.
+        for lease in leases_among(fault.holders):
+            if lease in self._lifecycle.living():
+                log.warning("lease %s: its dataset's mount has died", lease[:12])
+                await self._lifecycle.end(lease, EndReason.HOST_FAILURE)
