@@ -17,11 +17,15 @@ import (
 	"github.com/shale-cloud/shale/kernel/guest"
 )
 
-const usage = "usage: shale-guest --dir DIR [--listen ADDRESS]"
+const usage = "usage: shale-guest --dir DIR [--listen ADDRESS]\n       shale-guest read DATASET PROOFS"
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == guest.SFTPCommand {
 		exitOn(guest.ServeSFTP())
+		return
+	}
+	if len(os.Args) == 4 && os.Args[1] == guest.ReadCommand {
+		exitOn(guest.ServeReads(os.Args[2], os.Args[3]))
 		return
 	}
 	flags := flag.NewFlagSet("shale-guest", flag.ContinueOnError)
