@@ -39,6 +39,11 @@ func packed(t testing.TB) (car string, root cid.Cid) {
 		t.Fatal(err)
 	}
 	car = filepath.Join(t.TempDir(), "d.car")
+	return car, repack(t, dir, car)
+}
+
+func repack(t testing.TB, dir, car string) cid.Cid {
+	t.Helper()
 	w, err := piece.CreateCAR(car)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +55,7 @@ func packed(t testing.TB) (car string, root cid.Cid) {
 	if _, err := w.Finish(t.Context(), done.Root); err != nil {
 		t.Fatal(err)
 	}
-	return car, done.Root
+	return done.Root
 }
 
 func indexed(t testing.TB, car string) (path string, record *Record) {

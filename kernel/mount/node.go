@@ -43,6 +43,7 @@ var (
 	_ fs.NodeOpener         = (*node)(nil)
 	_ fs.NodeReader         = (*node)(nil)
 	_ fs.NodeStatfser       = (*node)(nil)
+	_ fs.NodeAccesser       = (*node)(nil)
 )
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
@@ -66,16 +67,39 @@ func (v *volume) attr(e *unixfs.Entry, out *fuse.Attr) {
 	out.Blocks = (out.Size + 511) / 512
 	out.Blksize = blockSize
 	out.Nlink = 1
-	out.SetTimes(&v.since, &v.since, &v.since)
-	switch e.Type {
-	case unixfs.Directory:
-		out.Mode = syscall.S_IFDIR | dirMode
-		out.Nlink = 2
-	case unixfs.Symlink:
-		out.Mode = syscall.S_IFLNK | linkMode
-	default:
-		out.Mode = syscall.S_IFREG | fileMode
+	modified := v.since
+	if !e.MTime.IsZero() {
+		modified = e.MTime
 	}
+	out.SetTimes(&modified, &modified, &modified)
+	out.Mode = kind(e) | permissions(e)
+	if e.Type == unixfs.Directory {
+		out.Nlink = 2
+	}
+}
+
+// permissions are those that the dataset stores, without leave to write: nobody can. Set-user-id and its like it cannot
+// store.
+func permissions(e *unixfs.Entry) uint32 {
+	switch {
+	case e.Type == unixfs.Symlink:
+		return linkMode
+	case e.Mode != 0:
+		return uint32(e.Mode) & dirMode
+	case e.Type == unixfs.Directory:
+		return dirMode
+	}
+	return fileMode
+}
+
+// Access lets everyone read and look, as Open does: the dataset is whose mount it is, whoever its files once were. Only
+// what nobody may run is no program.
+func (n *node) Access(_ context.Context, mask uint32) syscall.Errno {
+	const execute = 1
+	if mask&execute != 0 && n.entry.Type == unixfs.File && permissions(n.entry)&0o111 == 0 {
+		return syscall.EACCES
+	}
+	return 0
 }
 
 func kind(e *unixfs.Entry) uint32 {
