@@ -74,7 +74,7 @@ def _raise_provider(stage: Stage, report: Report, image: str, car: Path) -> str:
         stage.provider("chain", "fund", made["operator"], "100 FIL")
         stage.raise_provider()
         added = stage.provider("provider", "datasets", "add", str(car), "--name", "digits")
-        step.detail = f"{made['operator']} offers {added[0]['files']} files"
+        step.detail = f"{made['operator']} offers {added['added'][0]['files']} files"
     return str(made["operator"])
 
 

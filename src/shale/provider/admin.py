@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,14 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shale.chain.chain import Chain
-from shale.datasets.catalogue import read_car
 from shale.errors import ShaleError
 from shale.market.lease import EndReason, LeaseState
 from shale.provider.api import body, show_error
+from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
 from shale.provider.lifecycle import Lifecycle
 from shale.provider.settlement import Settlement
-from shale.provider.shelf import Item, Place, Shelf
 from shale.units import Address, checked_lease_id
 
 
@@ -30,7 +27,7 @@ class AdminApi:
         self,
         provider: Address,
         desk: Desk,
-        shelf: Shelf,
+        datasets: DatasetRoutes,
         lifecycle: Lifecycle,
         settlement: Settlement,
         chain: Chain,
@@ -38,7 +35,7 @@ class AdminApi:
     ) -> None:
         self._provider = provider
         self._desk = desk
-        self._shelf = shelf
+        self._datasets = datasets
         self._lifecycle = lifecycle
         self._settlement = settlement
         self._chain = chain
@@ -48,9 +45,7 @@ class AdminApi:
         return Starlette(
             routes=[
                 Route("/status", self._status),
-                Route("/datasets", self._datasets),
-                Route("/datasets", self._add_dataset, methods=["POST"]),
-                Route("/datasets/{root}", self._remove_dataset, methods=["DELETE"]),
+                *self._datasets.routes(),
                 Route("/settle", self._settle, methods=["POST"]),
                 Route("/leases/{lease_id}/end", self._end, methods=["POST"]),
                 Route("/stop", self._shut, methods=["POST"]),
@@ -84,26 +79,12 @@ class AdminApi:
                 "total": self._desk.total.to_json(),
                 "free": (await self._desk.free()).to_json(),
                 "leases": leases,
-                "datasets": [_dataset_json(item) for item in await self._shelf.all()],
+                "datasets": await self._datasets.shown(),
                 "owed_attofil": str(shard.owed.value),
                 "balance_attofil": str((await self._chain.wallet_balance(self._provider)).value),
                 "settlements": await self._settlement.history(),
             }
         )
-
-    async def _datasets(self, request: Request) -> Response:
-        return JSONResponse([_dataset_json(item) for item in await self._shelf.all()])
-
-    async def _add_dataset(self, request: Request) -> Response:
-        raw = await body(request)
-        path = Path(str(raw.get("path", "")))
-        item = Item(await read_car(path, str(raw.get("name") or path.stem)), (Place(str(path)),))
-        await self._shelf.add(item, self._desk.clock.now())
-        return JSONResponse(_dataset_json(item))
-
-    async def _remove_dataset(self, request: Request) -> Response:
-        await self._shelf.remove(request.path_params["root"])
-        return JSONResponse({})
 
     async def _settle(self, request: Request) -> Response:
         return JSONResponse([batch.to_json() for batch in await self._settlement.run()])
@@ -124,16 +105,3 @@ class AdminApi:
                 await self._lifecycle.end(held.id, EndReason.PROVIDER_ENDED)
         self._stop.set()
         return JSONResponse({})
-
-
-def _dataset_json(item: Item) -> dict[str, Any]:
-    listing = item.listing
-    return {
-        "name": listing.name,
-        "root": listing.root,
-        "piece": listing.piece,
-        "size": listing.size,
-        "files": listing.files,
-        "path": item.places[0].source if item.places else "",
-        "readable": not item.trouble,
-    }

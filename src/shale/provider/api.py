@@ -21,6 +21,7 @@ from shale.provider.desk import Desk
 from shale.provider.identity import SshKey
 from shale.provider.lifecycle import Lifecycle
 from shale.provider.offers import Offers, signed_offer_to_json
+from shale.provider.search import Match, Search
 from shale.provider.store import Held
 from shale.units import LeaseId, OrderHash, checked_lease_id
 from shale.wire import read_json
@@ -32,10 +33,13 @@ _STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
 class PublicApi:
     """The routes, over the daemon's parts."""
 
-    def __init__(self, desk: Desk, lifecycle: Lifecycle, offers: Offers, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self, desk: Desk, lifecycle: Lifecycle, offers: Offers, search: Search, metrics: CollectorRegistry
+    ) -> None:
         self._desk = desk
         self._lifecycle = lifecycle
         self._offers = offers
+        self._search = search
         self._metrics = metrics
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -43,6 +47,7 @@ class PublicApi:
         return Starlette(
             routes=[
                 Route("/v1/offer", self._offer),
+                Route("/v1/datasets", self._datasets),
                 Route("/v1/orders", self._order, methods=["POST"]),
                 Route("/v1/leases", self._confirm, methods=["POST"]),
                 Route("/v1/leases/{lease_id}", self._lease),
@@ -54,6 +59,10 @@ class PublicApi:
 
     async def _offer(self, request: Request) -> Response:
         return JSONResponse(signed_offer_to_json(await self._offers.current(await self._desk.free())))
+
+    async def _datasets(self, request: Request) -> Response:
+        found = await self._search.find(request.query_params.get("words", ""))
+        return JSONResponse({"datasets": [match_to_json(match) for match in found]})
 
     async def _order(self, request: Request) -> Response:
         accepted = await self._desk.accept(await body(request))
@@ -128,13 +137,13 @@ class PublicApi:
         return Response(generate_latest(self._metrics), media_type="text/plain; version=0.0.4")
 
 
-async def body(request: Request) -> dict[str, Any]:
+async def body(request: Request, most: int = MAX_BODY) -> dict[str, Any]:
     """The request's JSON object. Raises InputRefused when it is too large or none."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > MAX_BODY:
-            raise InputRefused("the request is too large", f"keep it within {MAX_BODY} bytes")
+        if len(raw) > most:
+            raise InputRefused("the request is too large", f"keep it within {most} bytes")
     try:
         value = read_json(raw or b"{}")
     except ValueError:
@@ -174,6 +183,12 @@ def end_to_json(end: End, signature: str) -> dict[str, Any]:
         "at": end.at,
         "signature": signature,
     }
+
+
+def match_to_json(match: Match) -> dict[str, Any]:
+    """A found dataset: its root, how many of its files fit, and the first of them; the offer has the rest of it."""
+    files = [{"path": entry.path, "size": entry.size} for entry in match.files]
+    return {"root": match.dataset.root, "matched": match.matched, "files": files}
 
 
 def _lease_id(request: Request) -> LeaseId:

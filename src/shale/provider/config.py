@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shale.chain.lotus import miner_number
+from shale.chain.rpc import checked_url
 from shale.errors import ConfigError, InputRefused, ShaleError
 from shale.market.offer import Tariff
 from shale.paths import Home, private_dir, write_private
@@ -43,6 +45,10 @@ cpu = {cpu}             # for one core
 memory = {memory}          # for one GiB
 gpu = {gpu}
 
+[chain]
+lotus = {lotus}                    # URL of a Lotus node's JSON-RPC, for verified claims; empty: none
+miner = {miner}                    # your miner id, f01234, where the registry doesn't know it
+
 [stock]                       # empty: all that the machine has
 cpus = {cpus}
 memory = {memory_stock}
@@ -72,6 +78,8 @@ class ProviderConfig:
     cpu: str = "0.004 FIL/h"
     memory: str = "0.001 FIL/h"
     gpu: str = "0.2 FIL/h"
+    lotus: str = ""
+    miner: str = ""
     cpus: str = ""
     memory_stock: str = ""
     disk: str = ""
@@ -96,6 +104,10 @@ class ProviderConfig:
             for limit in (self.memory_stock, self.disk):
                 if limit:
                     parse_bytes(limit)
+            if self.lotus:
+                checked_url(self.lotus)
+            if self.miner:
+                miner_number(self.miner)
         except InputRefused as error:
             raise ConfigError(error.message, error.hint) from None
         if tariff.per_cpu == AttoFil(0) and tariff.per_gib == AttoFil(0):
@@ -134,6 +146,7 @@ _KEYS = {
     ("lease", "max_leases"): "max_leases",
     ("docker", "volume_driver"): "volume_driver",
     ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
+    ("chain", "lotus"): "lotus", ("chain", "miner"): "miner",
     ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock", ("stock", "disk"): "disk",
 }  # fmt: skip
 

@@ -55,6 +55,7 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
             follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
             sweep(provider.volumes.release_unused, provider.desk.clock),
             provider.faults.run(),
+            provider.lookout.watch(),
         ):
             stack.callback(asyncio.create_task(work).cancel)
         ready(provider)

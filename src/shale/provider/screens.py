@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shale.market.resources import Resources
 from shale.units import AttoFil, format_bytes, format_duration
@@ -27,8 +29,8 @@ def show_status(raw: dict[str, Any]) -> None:
             # A CID is there to be copied: it wraps rather than lose its end.
             table.add_column(column, overflow="fold")
         for item in raw["datasets"]:
-            readable = "yes" if item["readable"] else "[red]no[/]"
-            table.add_row(item["name"], item["root"], str(item["files"]), format_bytes(item["size"]), readable)
+            readable = Text("yes") if item["readable"] else Text(f"no: {item['why']}", "red")
+            table.add_row(Text(item["name"]), item["root"], str(item["files"]), format_bytes(item["size"]), readable)
         console.print(table)
     table = Table("lease", "state", "client", "paid", "time", "ended", box=None, header_style="bold", pad_edge=False)
     for item in raw["leases"]:
@@ -43,6 +45,43 @@ def show_status(raw: dict[str, Any]) -> None:
             ended,
         )
     console.print(table if raw["leases"] else "no leases yet")
+
+
+def show_datasets(items: list[dict[str, Any]], trouble: str) -> None:
+    """A block for each: CIDs are there to be copied, and no table holds two of them in a row."""
+    console = Console(highlight=False)
+    if not items:
+        console.print("no datasets yet: shale provider datasets add SOURCE")
+    if trouble:
+        console.print(Text(f"claims are as they were last known: {trouble}", "yellow"))
+    for item in items:
+        head = Text(item["name"], "bold")
+        head.append(f"  {item['files']} files, {format_bytes(item['size'])}  ", "not bold")
+        head.append(*(("offered", "green") if item["readable"] else (f"not offered: {item['why']}", "red")))
+        console.print(head)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", min_width=8)
+        table.add_column(overflow="fold")
+        table.add_row("  root", Text(item["root"], "cyan"))
+        for piece in item["pieces"]:
+            table.add_row("  piece", Text(piece["piece"], "cyan"))
+            table.add_row("", Text(f"{format_bytes(piece['padded_size'])}, {_claim(piece)}"))
+            why = "" if piece["readable"] else f" ({piece['why']})"
+            table.add_row("", Text(f"{piece['source']}{why}", "" if piece["readable"] else "red"))
+        signed = f", manifest signed by {item['signer']}" if item["signer"] else ""
+        table.add_row("  checked", Text(_date(item["checked_at"]) + signed))
+        console.print(table)
+
+
+def _claim(piece: dict[str, Any]) -> str:
+    if piece["claim"] is None:
+        return "no claim known"
+    ends = f" ({_date(piece['term_end_at'])})" if piece["term_end_at"] else ""
+    return f"claim {piece['claim']}, sector {piece['sector']}, term ends at epoch {piece['term_end']}{ends}"
+
+
+def _date(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else "never"
 
 
 def show_settlements(batches: list[dict[str, Any]]) -> None:

@@ -104,13 +104,17 @@ class Shelf:
                 return item
         raise InputRefused(f"the dataset {cid} isn't here", "see the provider's datasets with shale ls")
 
-    async def report_fault(self, root: Cid, reason: str, at: int) -> None:
-        """A mount found this wrong: the dataset isn't offered until a check finds it sound. The first fault stays."""
+    async def report_fault(self, root: Cid, reason: str, at: int, *, replace: bool = False) -> None:
+        """A mount found this wrong: the dataset isn't offered until a check finds it sound.
+
+        The first fault stays, unless `replace`.
+        """
         line = "".join(char if char.isprintable() else "?" for char in reason)[:MAX_REASON]
         async with self._store.begin() as connection:
+            known = books.datasets.c.root == root
             await connection.execute(
                 update(books.datasets)
-                .where(books.datasets.c.root == root, books.datasets.c.fault == "")
+                .where(known if replace else known & (books.datasets.c.fault == ""))
                 .values(fault=line or "a block can't be read", fault_at=at)
             )
 

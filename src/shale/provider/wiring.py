@@ -26,16 +26,21 @@ from shale.paths import Home, binary, private_dir
 from shale.proofs.kernel import KernelProver
 from shale.provider.admin import AdminApi
 from shale.provider.api import PublicApi
+from shale.provider.catalogue import Catalogue
+from shale.provider.claims import Claims
 from shale.provider.config import ProviderConfig
+from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
 from shale.provider.faults import Faults
 from shale.provider.identity import Identity, key_hash, open_identity
 from shale.provider.inventory import survey
 from shale.provider.lease_volumes import LeaseVolumes, Offered
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
+from shale.provider.lookout import Lookout
 from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
 from shale.provider.offers import Offers
+from shale.provider.search import Search
 from shale.provider.settlement import Settlement
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store, sqlite_url
@@ -66,6 +71,7 @@ class Provider:
     volumes: LeaseVolumes
     faults: Faults
     driver: Starlette
+    lookout: Lookout
     public: Starlette
     admin: Starlette
     settle_after: float = SETTLE_AFTER_SECONDS
@@ -115,7 +121,11 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
         stack.push_async_callback(store.close)
-        shelf = Shelf(store)
+        indexes = private_dir(home.provider / "indexes")
+        shelf = Shelf(store, indexes)
+        miner = await _miner(chain, operator) or config.miner
+        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner))
+        catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
         machine = survey(config, home.provider)
         folder = gateway_folder(home.provider, operator)
@@ -146,7 +156,7 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         )
         offers = Offers(
             config, machine, shelf, clock, identity.account, signing, gateway.user, identity.host_key.public,
-            await _miner(chain, operator),
+            miner,
         )  # fmt: skip
         settlement = Settlement(store, chain, prover, clock, identity.account, signing, operator, domain)
         metrics = CollectorRegistry()
@@ -164,7 +174,8 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             desk,
             offers,
             signing,
-            shelf,
+            Search(store, shelf),
+            catalogue,
             leased,
             faults,
             VolumeDriver(Offered(shelf), volumes),
@@ -184,7 +195,8 @@ def _provider(
     desk: Desk,
     offers: Offers,
     signing: SigningDomain,
-    shelf: Shelf,
+    search: Search,
+    catalogue: Catalogue,
     volumes: LeaseVolumes,
     faults: Faults,
     driver: VolumeDriver,
@@ -205,8 +217,9 @@ def _provider(
         volumes=volumes,
         faults=faults,
         driver=driver.app(),
-        public=PublicApi(desk, lifecycle, offers, metrics).app(),
-        admin=AdminApi(identity.operator, desk, shelf, lifecycle, settlement, chain, stop).app(),
+        lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
+        public=PublicApi(desk, lifecycle, offers, search, metrics).app(),
+        admin=AdminApi(identity.operator, desk, DatasetRoutes(catalogue), lifecycle, settlement, chain, stop).app(),
     )
     lifecycle.on_ended = provider.ended.set
     return provider

@@ -28,7 +28,7 @@ COMMANDS = {
     "ssh-config": Entry(f"{_HERE}.ssh_config:command", "Let plain ssh find your leases.", "Set up"),
     "completion": Entry(f"{_HERE}.completion:command", "Print your shell's completion script.", "Set up"),
     "agent": Entry("shale.client.agent.cli:group", "The process that pays for your leases.", "Run"),
-    "provider": Entry("shale.provider.cli:group", "Lease out this machine.", "Run"),
+    "provider": Entry("shale.provider.cli.main:group", "Lease out this machine.", "Run"),
     "piece": Entry(f"{_HERE}.piece:group", "Pack a folder as a dataset, and look into one.", "Run"),
     "chain": Entry(f"{_HERE}.chain:chain_group", "A chain of your own, and Shale's contracts on one.", "Run"),
     "demo": Entry("shale.demo.cli:command", "Show all of it on this machine.", "Run"),

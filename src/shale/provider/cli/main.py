@@ -7,17 +7,18 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from shale.errors import ConfigError
 from shale.paths import Home
+from shale.provider.cli.datasets import datasets
+from shale.provider.cli.door import as_json, ask
 
 if TYPE_CHECKING:
     from shale.provider.wiring import Provider
 
-as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
 password_file = click.option(
     "--password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -144,7 +145,7 @@ def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> 
 @as_json
 def down(end: bool, json_output: bool) -> None:
     """Stop the running provider."""
-    _ask("POST", "/stop", {"end": end})
+    ask("POST", "/stop", {"end": end})
     click.echo(json.dumps({"stopping": True}) if json_output else "stopping")
 
 
@@ -152,7 +153,7 @@ def down(end: bool, json_output: bool) -> None:
 @as_json
 def status(json_output: bool) -> None:
     """Show stock, leases, datasets and earnings."""
-    raw = _ask("GET", "/status")
+    raw = ask("GET", "/status")
     if json_output:
         click.echo(json.dumps(raw))
         return
@@ -168,7 +169,7 @@ def settle(now: bool, json_output: bool) -> None:
     """Redeem what was earned: batch, prove, post, collect."""
     if not now:
         raise ConfigError("the daemon settles by itself a while after leases end", "add --now to do it at once")
-    raw = _ask("POST", "/settle", timeout=1200)
+    raw = ask("POST", "/settle", timeout=1200)
     if json_output:
         click.echo(json.dumps(raw))
         return
@@ -182,72 +183,11 @@ def settle(now: bool, json_output: bool) -> None:
 @as_json
 def end_lease(lease_id: str, json_output: bool) -> None:
     """End one lease."""
-    raw = _ask("POST", f"/leases/{lease_id}/end")
+    raw = ask("POST", f"/leases/{lease_id}/end")
     click.echo(json.dumps(raw) if json_output else f"ended: {raw['end_reason']}")
 
 
-@group.group()
-def datasets() -> None:
-    """The datasets that this provider offers."""
-
-
-@datasets.command("add")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--name", default="", help="Name shown to clients (default: the file's).")
-@as_json
-def add_datasets(paths: tuple[Path, ...], name: str, json_output: bool) -> None:
-    """Add CAR files to the offer."""
-    added = []
-    for path in paths:
-        if not path.is_file():
-            raise ConfigError(f"{path} is not a file", "give a CAR file (shale piece pack makes one)")
-        raw = {"path": str(path.absolute()), "name": name or path.stem}
-        added.append(_ask("POST", "/datasets", raw, timeout=600))
-    if json_output:
-        click.echo(json.dumps(added))
-        return
-    for item in added:
-        click.echo(f"{item['name']}  {item['root']}  {item['files']} files")
-
-
-@datasets.command("list")
-@as_json
-def list_datasets(json_output: bool) -> None:
-    """Show them."""
-    items = _ask("GET", "/datasets")
-    if json_output:
-        click.echo(json.dumps(items))
-        return
-    for item in items:
-        click.echo(f"{item['name']}  {item['root']}  {item['files']} files  {item['path']}")
-
-
-@datasets.command("remove")
-@click.argument("root")
-@as_json
-def remove_dataset(root: str, json_output: bool) -> None:
-    """Stop offering one; its file stays."""
-    _ask("DELETE", f"/datasets/{root}")
-    click.echo(json.dumps({"removed": root}) if json_output else f"removed {root}")
-
-
-def _ask(method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 60) -> Any:
-    """Ask the running daemon through its private socket."""
-    import httpx
-
-    from shale.errors import from_wire
-
-    socket = Home.default().provider / "admin.sock"
-    try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=timeout) as client:
-            answer = client.request(method, f"http://provider{path}", json=body or {})
-            raw = answer.json()
-    except (httpx.HTTPError, ValueError):
-        raise ConfigError("the provider doesn't run", "start it with shale provider up") from None
-    if answer.status_code >= 400:
-        error = raw["error"]
-        raise from_wire(error["code"], error["message"], error["hint"])
-    return raw
+group.add_command(datasets)
 
 
 def _password(file: Path | None, confirm: bool = False) -> str:

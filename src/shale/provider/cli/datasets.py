@@ -1,0 +1,171 @@
+"""`shale provider datasets …`: what this provider offers to compute on: add it, look at it, check it, take it out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shale.errors import ConfigError, Refused
+from shale.provider.cli.door import as_json, ask, follow
+
+
+@click.group()
+def datasets() -> None:
+    """The datasets that this provider offers."""
+
+
+@datasets.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--name", default="", help="Name shown to clients.  [default: the manifest's, or the file's]")
+@click.option("--root", default="", metavar="CID", help="Take all sources as the pieces of one dataset with this root.")
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A signed manifest (shale piece manifest) that says which pieces make the dataset.",
+)
+@click.option("--lotus", default="", metavar="URL", help="Lotus node to ask for claims, in place of the settings'.")
+@as_json
+def add(sources: tuple[str, ...], name: str, root: str, manifest: Path | None, lotus: str, json_output: bool) -> None:
+    """Offer datasets: each SOURCE is read whole, and offered if it is sound.
+
+    A SOURCE is a CAR, an unsealed sector (s-t01000-7), a folder of them or of Curio's park (s-t00-12), or what
+    `shale piece` takes: sector:PATH?offset=N&size=N, park:PATH, aggregate:SOURCE#N, http://HOST/piece/CID.
+    Ctrl-C stops it; what was added until then stays.
+    """
+    body: dict[str, Any] = {"sources": [_absolute(source) for source in sources], "name": name, "lotus": lotus}
+    if root:
+        body["root"] = root
+    if manifest is not None:
+        body["manifest"] = _json_of(manifest)
+    added: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    for line in _shown(follow("/datasets", body)):
+        if line.get("dataset"):
+            added.append(line["dataset"])
+        elif "skipped" in line:
+            skipped.append({"source": line["skipped"], "why": line["why"]})
+        if not json_output:
+            _say(line)
+    if not added:
+        first = skipped[0] if len(skipped) == 1 else None
+        why = f"{first['source']}: {first['why']}" if first else f"none of {len(skipped)} sources is a sound dataset"
+        raise Refused(f"nothing was added: {why}", "look into it with shale piece inspect")
+    if json_output:
+        click.echo(json.dumps({"added": added, "skipped": skipped}))
+
+
+@datasets.command("list")
+@as_json
+def list_(json_output: bool) -> None:
+    """Show them: pieces, sectors, claims, whether they can be read and when they were checked."""
+    raw = ask("GET", "/datasets")
+    if json_output:
+        click.echo(json.dumps(raw["datasets"]))
+        return
+    from shale.provider.screens import show_datasets
+
+    show_datasets(raw["datasets"], raw["trouble"])
+
+
+@datasets.command()
+@click.argument("root", required=False)
+@as_json
+@click.pass_context
+def check(context: click.Context, root: str | None, json_output: bool) -> None:
+    """Read the pieces of one dataset, or of all, again: sound ones are offered again, faulty ones no longer.
+
+    The exit status is 1 if any is faulty.
+    """
+    sound, faulty = [], []
+    for line in _shown(follow("/datasets/check", {"root": root} if root else {})):
+        if "sound" in line:
+            sound.append(line["sound"])
+        elif "faulty" in line:
+            faulty.append({"root": line["faulty"], "why": line["why"]})
+        if not json_output:
+            _say(line)
+    if json_output:
+        click.echo(json.dumps({"sound": sound, "faulty": faulty}))
+    elif not sound and not faulty:
+        click.echo("there are no datasets: shale provider datasets add SOURCE")
+    if faulty:
+        context.exit(1)
+
+
+@datasets.command()
+@click.argument("root")
+@as_json
+def remove(root: str, json_output: bool) -> None:
+    """Stop offering one; its sources stay."""
+    ask("DELETE", f"/datasets/{root}")
+    click.echo(json.dumps({"removed": root}) if json_output else f"removed {root}")
+
+
+def _absolute(source: str) -> str:
+    """A path as the daemon finds it from its own folder; the paths inside of other sources too."""
+    from shale.datasets.run import is_source
+
+    if not is_source(source):
+        return str(Path(source).absolute())
+    scheme, _, rest = source.partition(":")
+    if scheme in ("http", "https"):
+        return source
+    return f"{scheme}:{_absolute(rest) if scheme == 'aggregate' else Path(rest).absolute()}"
+
+
+def _json_of(manifest: Path) -> Any:
+    from shale.datasets.manifest import manifest_to_json, read_manifest
+
+    try:
+        with manifest.open("rb") as file:
+            return manifest_to_json(read_manifest(file.read(1 << 20)))
+    except OSError as error:
+        raise ConfigError(f"{manifest} can't be read ({error.strerror})", "check its path and mode") from None
+
+
+def _say(line: dict[str, Any]) -> None:
+    if line.get("dataset") and "added" in line:
+        dataset = line["dataset"]
+        claims = [str(piece["claim"]) for piece in dataset["pieces"] if piece["claim"] is not None]
+        told = f", claim {', '.join(claims)}" if claims else ""
+        click.echo(f"added    {dataset['name']}  {dataset['root']}  {dataset['files']} files{told}")
+    elif "sound" in line:
+        click.echo(f"sound    {line['sound']}")
+    elif "faulty" in line:
+        click.echo(f"faulty   {line['faulty']}: {line['why']}")
+    elif "skipped" in line:
+        click.echo(f"left out {line['skipped']}: {line['why']}", err=True)
+    elif "notice" in line:
+        click.echo(f"note     {line['notice']}", err=True)
+
+
+def _shown(lines: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The reports that say more than how far it is; where a person looks on, that is a bar."""
+    if not sys.stderr.isatty():
+        yield from (line for line in lines if "reading" not in line and "scanning" not in line)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("waiting for its turn", total=None)
+        for line in lines:
+            if "reading" in line:
+                name = line["reading"].rpartition("/")[2][-30:]
+                bar.update(task, description=name, completed=line["done"], total=line["total"])
+            elif "scanning" in line:
+                bar.update(task, description=f"looking into {line['scanning'][-30:]}", completed=0, total=None)
+            else:
+                yield line
