@@ -24,7 +24,12 @@ func Pad(dst, src []byte) {
 
 // Unpad fills dst with 127 bytes for each whole quad of 128 bytes in src. It reports the offset in src of the first
 // field element whose padding bits are set, which no padded data has, or -1.
-func Unpad(dst, src []byte) int {
+func Unpad(dst, src []byte) int { return unpad(dst, src) }
+
+// unpad is the best loop that this processor has.
+var unpad = unpadPortable
+
+func unpadPortable(dst, src []byte) int {
 	bad := -1
 	for at := 0; at+Padded <= len(src); at += Padded {
 		quad := (*[Padded]byte)(src[at:])

@@ -35,9 +35,11 @@ func TestPaddingIsThatOfTheNaiveModel(t *testing.T) {
 		if want := naive(raw); !bytes.Equal(padded, want) {
 			t.Fatalf("seed %d:\n%x\n%x", seed, padded, want)
 		}
-		back := make([]byte, len(raw))
-		if bad := fr32.Unpad(back, padded); bad != -1 || !bytes.Equal(back, raw) {
-			t.Fatalf("seed %d: bad %d", seed, bad)
+		for name, unpad := range fr32.Loops {
+			back := make([]byte, len(raw))
+			if bad := unpad(back, padded); bad != -1 || !bytes.Equal(back, raw) {
+				t.Fatalf("%s, seed %d: bad %d", name, seed, bad)
+			}
 		}
 	}
 }
@@ -68,12 +70,29 @@ func TestPaddingBitsThatAreSetAreReportedAndDropped(t *testing.T) {
 		raw := random(uint64(element), 2*fr32.Raw)
 		padded := naive(raw)
 		padded[element*32+31] |= 0x80
-		back := make([]byte, len(raw))
-		if bad := fr32.Unpad(back, padded); bad != element*32 {
-			t.Errorf("element %d: reported at %d", element, bad)
+		for name, unpad := range fr32.Loops {
+			back := make([]byte, len(raw))
+			if bad := unpad(back, padded); bad != element*32 {
+				t.Errorf("%s, element %d: reported at %d", name, element, bad)
+			}
+			if !bytes.Equal(back, raw) {
+				t.Errorf("%s, element %d: its data changed", name, element)
+			}
 		}
-		if !bytes.Equal(back, raw) {
-			t.Errorf("element %d: its data changed", element)
+	}
+}
+
+func TestUnpaddingTouchesNothingBehindItsQuads(t *testing.T) {
+	for name, unpad := range fr32.Loops {
+		for quads := range 6 {
+			raw := random(uint64(quads), quads*fr32.Raw)
+			padded := append(naive(raw), bytes.Repeat([]byte{0xff}, 40)...)
+			rest := bytes.Repeat([]byte{0x55}, 40)
+			back := append(make([]byte, len(raw)), rest...)
+			bad := unpad(back[:len(raw)], padded[:quads*fr32.Padded])
+			if bad != -1 || !bytes.Equal(back[:len(raw)], raw) || !bytes.Equal(back[len(raw):], rest) {
+				t.Errorf("%s, %d quads: bad %d\n%x\n%x", name, quads, bad, back, raw)
+			}
 		}
 	}
 }
