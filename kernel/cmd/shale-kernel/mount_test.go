@@ -144,6 +144,24 @@ func TestOutputInsideThePackedDirectoryIsRefused(t *testing.T) {
 	}
 }
 
+func TestPackReplacesAFileByForceOnly(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.car")
+	if err := os.WriteFile(out, []byte("years of work"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := kernel("pack", dir, out).CombinedOutput(); err == nil || !bytes.Contains(text, []byte("--force")) {
+		t.Errorf("%v: %s", err, text)
+	}
+	if got, err := os.ReadFile(out); err != nil || string(got) != "years of work" {
+		t.Errorf("%q, %v", got, err)
+	}
+	output(t, "pack", dir, out, "--force")
+	output(t, "ls", out)
+	if err := kernel("pack", dir, t.TempDir(), "--force").Run(); err == nil {
+		t.Error("a directory was replaced")
+	}
+}
+
 func TestBrokenCARIsOneLineAndNoMount(t *testing.T) {
 	car, _ := packedDir(t)
 	if err := os.Truncate(car, 1<<20); err != nil {

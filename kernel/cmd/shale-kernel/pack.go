@@ -16,18 +16,22 @@ import (
 )
 
 func init() {
-	commands["pack"] = command{"write a directory as a CAR: DIR OUT.car [--json]", runPack}
+	commands["pack"] = command{"write a directory as a CAR: DIR OUT.car [--force] [--json]", runPack}
 }
 
 func runPack(args []string) error {
 	flags := flag.NewFlagSet("pack", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	force := flags.Bool("force", false, "")
 	paths, err := parseArgs(flags, args, "DIR", "OUT.car")
 	if err != nil {
 		return err
 	}
 	dir, out := paths[0], paths[1]
 	if err := checkOutside(dir, out); err != nil {
+		return err
+	}
+	if err := checkReplaceable(out, *force); err != nil {
 		return err
 	}
 	ctx, stop := interruptible()
@@ -67,6 +71,22 @@ func pack(ctx context.Context, dir, out string) (unixfs.Packed, piece.Commitment
 	}
 	c, err := car.Finish(ctx, packed.Root)
 	return packed, c, err
+}
+
+// checkReplaceable refuses an output that is there already: only a file, and only by force, is replaced.
+func checkReplaceable(out string, force bool) error {
+	info, err := os.Lstat(out)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: exists already, and is no file: choose another place", out)
+	case !force:
+		return fmt.Errorf("%s: exists already: choose another place, or replace it with --force", out)
+	}
+	return nil
 }
 
 // checkOutside refuses an output inside the directory that is packed: it would be packed into itself.

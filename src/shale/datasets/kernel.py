@@ -1,4 +1,4 @@
-"""The kernel's dataset commands as typed calls: pack, commp, index, ls, cat, mount."""
+"""The kernel's dataset commands as typed calls: pack, commp, index, ls, cat, mount, materialise."""
 
 from __future__ import annotations
 
@@ -72,10 +72,22 @@ class Indexed:
     root_piece: int
 
 
-async def pack(folder: Path, out: Path, progress: Progress | None = None) -> Packed:
-    """Write `folder` as a CAR, in one step, the same bytes each time. Raises Refused with the kernel's reason."""
+@dataclass(frozen=True, slots=True)
+class Materialised:
+    """A dataset as a plain directory: `size` bytes in `files`, which symlinks are of too."""
+
+    root: Cid
+    files: int
+    size: int
+
+
+async def pack(folder: Path, out: Path, progress: Progress | None = None, *, force: bool = False) -> Packed:
+    """Write `folder` as a CAR, in one step, the same bytes each time. Raises Refused with the kernel's reason.
+
+    A file at `out` is replaced by `force` only.
+    """
     total = await asyncio.to_thread(_size_below, folder) if progress else 0
-    raw = await answer(["pack", str(folder.absolute()), str(out.absolute()), "--json"], progress, total)
+    raw = await answer(["pack", _path(folder), _path(out), "--json", *(["--force"] if force else [])], progress, total)
     return Packed(
         Cid(raw["root"]),
         Cid(raw["piece_cid"]),
@@ -170,6 +182,25 @@ async def mount(
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
     await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else [])], report)
+
+
+async def materialise(
+    source: Source,
+    folder: Path,
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    progress: Progress | None = None,
+) -> Materialised:
+    """Write a dataset as a new plain directory, verified, with the modes and times that it stores, in one step.
+
+    Raises Refused, with nothing left behind, for a folder that exists, too little room, and a block that is missing,
+    corrupt or unreadable.
+    """
+    arguments = ["materialise", *_pieces(source, also, root, index), "--json", "--", _path(folder)]
+    raw = await answer(arguments, progress)
+    return Materialised(Cid(raw["root"]), int(raw["files"]), int(raw["size"]))
 
 
 def _pieces(

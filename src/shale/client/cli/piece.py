@@ -1,4 +1,4 @@
-"""Piece commands: pack a folder as a dataset, look into one, mount it, commit to a piece."""
+"""Piece commands: pack a folder as a dataset, look into one, mount or materialise it, commit to a piece."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ from shale.units import Cid, format_bytes
 
 _source = click.argument("source")
 _root = click.option("--root", metavar="CID", help="The dataset's root, for a CAR whose header does not name just one.")
+
+_also = click.option(
+    "--with",
+    "also",
+    metavar="SOURCE",
+    multiple=True,
+    help="A further piece of the dataset; once for each, in their order.",
+)
 
 
 @click.group(no_args_is_help=True)
@@ -41,12 +49,13 @@ for _command in (piece_sources.inspect, piece_sources.verify, piece_sources.pad,
 @group.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT.car", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace OUT.car if it exists.")
 @json_option
-def pack(folder: Path, out: Path, as_json: bool) -> None:
+def pack(folder: Path, out: Path, force: bool, as_json: bool) -> None:
     """Write DIR as a CAR, the same bytes each time; print its root CID and piece CID."""
     from shale.datasets import kernel
 
-    packed = shown("packing", lambda progress: kernel.pack(folder, out, progress))
+    packed = shown("packing", lambda progress: kernel.pack(folder, out, progress, force=force))
     if as_json:
         emit(
             {
@@ -68,13 +77,14 @@ def pack(folder: Path, out: Path, as_json: bool) -> None:
 
 @group.command()
 @_source
+@_also
 @_root
 @json_option
-def ls(source: str, root: str | None, as_json: bool) -> None:
+def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> None:
     """List the files of a dataset, by path."""
     from shale.datasets import kernel
 
-    files = run_async(lambda: kernel.ls(source, Cid(root) if root else None))
+    files = run_async(lambda: kernel.ls(source, _cid(root), also=also))
     if as_json:
         emit([{"path": file.path, "type": file.type, "size": file.size, "cid": file.cid} for file in files])
         return
@@ -85,14 +95,15 @@ def ls(source: str, root: str | None, as_json: bool) -> None:
 @group.command()
 @_source
 @click.argument("path")
+@_also
 @_root
 @click.option("--json", "as_json", is_flag=True, help="Show an error in JSON; the file is written as it is.")
-def cat(source: str, path: str, root: str | None, as_json: bool) -> None:
+def cat(source: str, path: str, also: tuple[str, ...], root: str | None, as_json: bool) -> None:
     """Write the file PATH of a dataset to the standard output, verified block by block."""
     from shale.datasets import kernel
 
     sys.stdout.flush()
-    run_async(lambda: kernel.cat(source, path, Cid(root) if root else None, out=sys.stdout.fileno()))
+    run_async(lambda: kernel.cat(source, path, _cid(root), also=also, out=sys.stdout.fileno()))
 
 
 @group.command()
@@ -115,6 +126,7 @@ def commp(source: str, as_json: bool) -> None:
 @group.command()
 @_source
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_also
 @_root
 @click.option(
     "--verify",
@@ -124,7 +136,7 @@ def commp(source: str, as_json: bool) -> None:
     help="When a block is compared with its CID.",
 )
 @json_option
-def mount(source: str, folder: Path, root: str | None, verify: str, as_json: bool) -> None:
+def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, verify: str, as_json: bool) -> None:
     """Mount a dataset read-only at DIR, an empty folder, until Ctrl-C or an unmount.
 
     A block that is missing or corrupt is an I/O error for its reader, and a line here.
@@ -139,4 +151,31 @@ def mount(source: str, folder: Path, root: str | None, verify: str, as_json: boo
         else:
             click.echo(plain(str(event.get("message", ""))), err=True)
 
-    run_async(lambda: kernel.mount(source, folder, Cid(root) if root else None, verify=verify, report=report))
+    run_async(lambda: kernel.mount(source, folder, _cid(root), also=also, verify=verify, report=report))
+
+
+@group.command()
+@_source
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_also
+@_root
+@json_option
+def materialise(source: str, folder: Path, also: tuple[str, ...], root: str | None, as_json: bool) -> None:
+    """Write a dataset as a plain directory DIR, which must not exist: verified, with its modes and times.
+
+    It is there when all of it is; interrupted, nothing is.
+    """
+    from shale.datasets import kernel
+
+    written = shown(
+        "writing",
+        lambda progress: kernel.materialise(source, folder, _cid(root), also=also, progress=progress),
+    )
+    if as_json:
+        emit({"root": written.root, "files": written.files, "size": written.size})
+        return
+    click.echo(f"{folder}  {written.files} file{'' if written.files == 1 else 's'}, {format_bytes(written.size)}")
+
+
+def _cid(text: str | None) -> Cid | None:
+    return Cid(text) if text else None
