@@ -21,6 +21,7 @@ from shale.client.plan import Plan
 from shale.client.rental import Gateway, Rental, Shell
 from shale.client.sshconfig import write_ssh_config
 from shale.client.store import Store
+from shale.client.verifying import keep_offer
 from shale.clock import Clock
 from shale.errors import ConfigError, InputRefused, ShaleError
 from shale.market.lease import EndReason, LeaseState
@@ -98,6 +99,7 @@ class Leasing:
             own = new_ssh_key()
             write_private(folder / "user_key", own.private)
             user_key = UserKey(own.public, str(folder / "user_key"))
+        keep_offer(self.store, name, plan.found.signed)
         offer = plan.offer
         order = Order(
             client=checked_address(self.account.address),

@@ -43,7 +43,7 @@ def source_text(source: Source) -> str:
 async def answer(arguments: Sequence[str], progress: Progress | None = None, total: int = 0) -> Any:
     """The JSON that a run answers. Without a `total` the kernel itself tells how far it is."""
     told = ["--progress"] if progress is not None and not total else []
-    output = await run([*arguments, *told], progress=progress, total=total)
+    output = await run([arguments[0], *told, *arguments[1:]], progress=progress, total=total)
     return _parsed(output, arguments[0])
 
 

@@ -16,24 +16,36 @@ T = TypeVar("T")
 
 
 def shown(title: str, work: Callable[[Progress | None], Awaitable[T]]) -> T:
-    """Do the work; where a person looks on, show how far it is, with rate and remaining time."""
+    """Do the work; where a person looks on, show how far it is in bytes, with rate and remaining time."""
+    return _shown(title, "", work)
 
+
+def counted(title: str, what: str, work: Callable[[Progress | None], Awaitable[T]]) -> T:
+    """The same for work whose progress is so many of `what`."""
+    return _shown(title, what, work)
+
+
+def _shown(title: str, what: str, work: Callable[[Progress | None], Awaitable[T]]) -> T:
     async def plain() -> T:
         return await work(None)
 
     if not sys.stderr.isatty():
         return run_async(plain)
 
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    amount = (
+        (MofNCompleteColumn(), TextColumn(what)) if what else (DownloadColumn(binary_units=True), TransferSpeedColumn())
     )
+    columns = (TextColumn(title), BarColumn(), *amount, TimeRemainingColumn())
 
     async def with_bar() -> T:
         with Bar(*columns, console=console(stderr=True), transient=True) as bar:

@@ -20,6 +20,7 @@ COMMANDS = {
     "up": Entry(f"{_HERE}.up:command", "Rent a container next to a dataset.", "Rent"),
     "ps": Entry(f"{_HERE}.ps:command", "List your leases.", "Rent"),
     "run": Entry(f"{_HERE}.run:command", "Run a command in a lease's container.", "Rent"),
+    "verify": Entry(f"{_HERE}.verify:command", "Prove that a lease has the dataset that you ordered.", "Rent"),
     "watch": Entry("shale.client.tui.watch:command", "Watch leases live: time, money, health.", "Rent"),
     "end": Entry(f"{_HERE}.end:command", "End a lease.", "Rent"),
     "review": Entry(f"{_HERE}.review:command", "Rate the provider of a settled lease.", "Rent"),
