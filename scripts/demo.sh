@@ -7,5 +7,6 @@ if ! docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
   trap 'scripts/docker.sh stop' EXIT
 fi
 scripts/docker.sh ensure
+scripts/docker.sh drivers shale-demo
 scripts/docker.sh run scripts/base-image.sh
 scripts/docker.sh run .venv/bin/shale demo

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that a Docker Engine answers: `ensure` starts one where none does, `stop` ends the one it started.
+# Makes sure that a Docker Engine answers: `ensure` starts one where none does, `stop` ends the one it started,
+# `drivers` tells it where a user's volume drivers listen.
 #
 # An engine that answers already is never touched. One that we start ourselves maps the containers' root
 # to an unprivileged user of the host (userns-remap; docs/decisions/0001-tools-and-install.md).
@@ -110,12 +111,31 @@ run() {
   exec "$@"
 }
 
+# drivers NAME…: tell the engine where volume drivers of these names listen, which only root can: a user's socket
+# lies in the user's home (src/shale/datasets/driver_socket.py); root's is where the engine looks by itself.
+drivers() {
+  [ "$(id -u)" -ne 0 ] || return 0
+  local name spec address
+  for name in "$@"; do
+    spec=/etc/docker/plugins/$name.spec
+    address=unix://$(getent passwd "$(id -un)" | cut -d: -f6)/.cache/shale/plugins/$name.sock
+    [ "$(cat "$spec" 2>/dev/null)" != "$address" ] || continue
+    say "telling the Docker Engine of the volume driver $name ($spec)"
+    as_root mkdir -p "${spec%/*}"
+    printf '%s\n' "$address" | as_root tee "$spec" >/dev/null
+  done
+}
+
 case "${1:-}" in
   ensure) ensure ;;
   stop) stop ;;
+  drivers)
+    shift
+    drivers "$@"
+    ;;
   run)
     shift
     run "$@"
     ;;
-  *) die "usage: scripts/docker.sh ensure | stop | run CMD…" ;;
+  *) die "usage: scripts/docker.sh ensure | stop | drivers NAME… | run CMD…" ;;
 esac

@@ -12,6 +12,7 @@ suite() {
 }
 go_tests() { (cd kernel && go test ./...); }
 
+scripts/docker.sh drivers shale-test shale-e2e shale-demo shale-e2e-stranger
 suite "go test" go_tests
 suite "forge test" node_modules/.bin/forge test
 suite "pytest" .venv/bin/python -m pytest "$@"

@@ -14,6 +14,7 @@ from pathlib import Path
 from shale.containers.docker import DockerEngine
 from shale.containers.docker_config import container_name
 from shale.containers.engine import ContainerSpec
+from shale.datasets.driver_socket import is_served, place_of
 from shale.market.resources import Resources
 from shale.paths import binary
 from shale.units import LeaseId
@@ -45,6 +46,15 @@ def docker(*arguments: str, stdin: bytes = b"") -> str:
     ended = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr.decode()
     return ended.stdout.decode()
+
+
+def driver_name(base: str) -> str:
+    """A name for a volume driver that nobody serves now.
+
+    One of a few: an engine asks every driver that it ever heard of, and waits long for those that are gone.
+    """
+    names = [base, *(f"{base}-{number}" for number in range(2, 10))]
+    return next(name for name in names if not is_served(place_of(name)))
 
 
 def write_keys(folder: Path) -> Path:

@@ -22,6 +22,7 @@ def stand() -> Iterator[Stage]:
         made = stage.provider(
             "provider", "init", "--name", "bench", "--port", str(stage.api_port),
             "--gateway-port", str(stage.gateway_port), "--image", IMAGE, "--tick", "1s",
+            "--volume-driver", stage.volume_driver,
         )  # fmt: skip
         stage.provider("chain", "fund", made["operator"], "100 FIL")
         stage.raise_provider()

@@ -102,7 +102,7 @@ def stranger(world: World) -> Actor:
     found = Actor(world.folder / "q")
     shutil.copytree(world.provider.home.networks, found.home.networks)
     api, gateway = free_ports(2)
-    ports = ["--port", str(api), "--gateway-port", str(gateway)]
+    ports = ["--port", str(api), "--gateway-port", str(gateway), "--volume-driver", "shale-e2e-stranger"]
     operator = found.json("provider", "init", *ports, "--image", IMAGE)["operator"]
     world.provider.json("chain", "fund", operator, "1 FIL")
     return found

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.e2e.lines import PATIENCE, Lines
+from tests.tenants import driver_name
 
 from shale.chain.chain import LeaseRecord
 from shale.chain.fvm import FvmChain
@@ -299,7 +300,7 @@ def build(stack: ExitStack, folder: Path, ports: tuple[int, int, int]) -> World:
     world = World(folder, provider, client, ports, payout, root, files)
     world.operator = provider.json(
         "provider", "init", "--name", "e2e", "--port", str(api), "--gateway-port", str(gateway), "--image", IMAGE,
-        "--tick", "1s", "--payout", payout,
+        "--tick", "1s", "--payout", payout, "--volume-driver", driver_name("shale-e2e"),
     )["operator"]  # fmt: skip
     settings(provider, grace_seconds=2, patience_seconds=120)
     provider.json("chain", "fund", world.operator, "100 FIL")

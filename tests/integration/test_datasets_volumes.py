@@ -1,7 +1,8 @@
-"""Datasets through real FUSE: what is read, and what is left after anything has died."""
+"""Datasets through real FUSE: what is read, what is told, and what is left after anything has died."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,19 +10,23 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from tests.cars import Sample, pack_sample
 
+from shale.datasets.fuse import FuseVolumes
+from shale.datasets.holding import Holding
 from shale.datasets.mountinfo import is_mounted
-from shale.datasets.mounts import FuseMounts
-from shale.datasets.processes import Process
+from shale.datasets.place import Place
+from shale.datasets.processes import Process, named
+from shale.datasets.volumes import Fault
 from shale.errors import Refused
-from shale.units import LeaseId
+from shale.units import Cid
 
-LEASE = LeaseId("0x" + "e1" * 31)
+WHO = "lease:one"
 
 
 @pytest_asyncio.fixture
@@ -30,117 +35,181 @@ async def sample(tmp_path: Path) -> Sample:
 
 
 @pytest_asyncio.fixture
-async def mounts(tmp_path: Path) -> AsyncIterator[FuseMounts]:
-    mounts = FuseMounts(tmp_path / "mounts")
-    yield mounts
-    await mounts.unmount(LEASE)
+async def volumes(tmp_path: Path) -> AsyncIterator[FuseVolumes]:
+    volumes = FuseVolumes(tmp_path / "mounts")
+    yield volumes
+    for root, holders in (await volumes.holders()).items():
+        for holder in holders:
+            await volumes.release(root, holder)
+    await volumes.close()
     assert nothing_left(tmp_path)
 
 
 def nothing_left(folder: Path) -> bool:
     kept = list((folder / "mounts").iterdir()) if (folder / "mounts").exists() else []
-    return not kept and str(folder) not in Path("/proc/self/mountinfo").read_text()
+    running = [pid for pid in Path("/proc").glob("[0-9]*/cmdline") if os.fsencode(folder) in _read(pid)]
+    return not kept and not running and str(folder) not in Path("/proc/self/mountinfo").read_text()
 
 
-def process_of(data: Path) -> Process:
-    process = Process.of(json.loads((data.parent / "process.json").read_bytes())["pid"])
+def _read(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def process_of(volumes: FuseVolumes, sample: Sample) -> Process:
+    process = Place(volumes.place(sample.root).parent).process
     assert process is not None
     return process
 
 
-async def test_the_mount_holds_the_packed_bytes_and_cannot_be_written(mounts: FuseMounts, sample: Sample) -> None:
-    data = await mounts.mount(LEASE, sample.car, sample.root)
+def corrupted(sample: Sample, folder: Path) -> Holding:
+    """The dataset with one byte of its largest file flipped."""
+    whole = bytearray(sample.car.read_bytes())
+    whole[whole.index(sample.files["train/images.bin"][:4096])] ^= 1
+    (folder / "corrupt.car").write_bytes(whole)
+    return Holding(sample.root, (str(folder / "corrupt.car"),))
+
+
+async def test_the_mount_holds_the_packed_bytes_and_cannot_be_written(volumes: FuseVolumes, sample: Sample) -> None:
+    data = await volumes.hold(sample.holding, WHO) / "data"
     for path, expected in sample.files.items():
         assert (data / path).read_bytes() == expected
     with pytest.raises(OSError, match="Read-only"):
         (data / "new").write_text("no")
 
 
+async def test_what_proves_the_dataset_stands_beside_it(volumes: FuseVolumes, sample: Sample) -> None:
+    proofs = await volumes.hold(sample.holding, WHO) / "proofs"
+    assert (proofs / "blocks" / sample.root).read_bytes() in sample.car.read_bytes()
+
+
 async def test_the_mount_outlives_the_process_that_made_it(tmp_path: Path, sample: Sample) -> None:
     script = (
-        "import asyncio, pathlib, sys\n"
-        "from shale.datasets.mounts import FuseMounts\n"
-        "folder, lease, car, root = sys.argv[1:]\n"
-        "print(asyncio.run(FuseMounts(pathlib.Path(folder)).mount(lease, pathlib.Path(car), root)))\n"
+        "import asyncio, os, pathlib, signal, sys\n"
+        "from shale.datasets.fuse import FuseVolumes\n"
+        "from shale.datasets.holding import Holding\n"
+        "folder, root, car, who = sys.argv[1:]\n"
+        "print(asyncio.run(FuseVolumes(pathlib.Path(folder)).hold(Holding(root, (car,)), who)), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    arguments = [tmp_path / "mounts", LEASE, sample.car, sample.root]
-    made = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
-    after = FuseMounts(tmp_path / "mounts")
-    assert list(await after.all()) == [LEASE]
-    data = Path(made.stdout.strip())
+    arguments = [str(tmp_path / "mounts"), sample.root, str(sample.car), WHO]
+    made = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    after = FuseVolumes(tmp_path / "mounts")
+    assert await after.holders() == {sample.root: {WHO}}
+    data = Path(made.stdout.strip()) / "data"
     assert (data / "readme.txt").read_bytes() == sample.files["readme.txt"]
-    await after.unmount(LEASE)
+    await after.release(sample.root, WHO)
     assert nothing_left(tmp_path)
 
 
-async def test_a_dead_mount_is_cleared_away(mounts: FuseMounts, sample: Sample, tmp_path: Path) -> None:
-    data = await mounts.mount(LEASE, sample.car, sample.root)
-    await kill(process_of(data))
-    assert is_mounted(data)
+async def test_a_process_that_nobody_noted_is_found_and_ended(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    """The daemon was killed between the start of the mount and its note."""
+    view = await volumes.hold(sample.holding, WHO)
+    await volumes.close()
+    (view.parent / "process.json").unlink()
+    [orphan] = named("shale-kernel", str(view))
+    after = FuseVolumes(tmp_path / "mounts")
+    told: list[Fault] = []
+    after.on_fault = told.append
+    assert await after.holders() == {}
+    assert [(fault.kind, fault.holders) for fault in told] == [("gone", frozenset({WHO}))]
+    assert not orphan.lives
+    assert nothing_left(tmp_path)
+
+
+async def test_a_mount_that_died_while_no_daemon_ran_is_cleared_and_told(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    view = await volumes.hold(sample.holding, WHO)
+    await volumes.close()
+    process = process_of(volumes, sample)
+    os.kill(process.pid, signal.SIGKILL)
+    await process.end(30)
+    assert is_mounted(view)
     # The kernel may still be cutting the connection at the first look.
     with pytest.raises(OSError, match=r"not connected|connection abort"):
-        os.listdir(data)
-    assert list(await mounts.all()) == []
+        os.listdir(view)
+    after = FuseVolumes(tmp_path / "mounts")
+    told: list[Fault] = []
+    after.on_fault = told.append
+    assert await after.holders() == {}
+    assert [(fault.kind, fault.holders) for fault in told] == [("gone", frozenset({WHO}))]
     assert nothing_left(tmp_path)
 
 
-async def test_a_dead_mount_is_mounted_anew(mounts: FuseMounts, sample: Sample) -> None:
-    data = await mounts.mount(LEASE, sample.car, sample.root)
-    await kill(process_of(data))
-    assert await mounts.mount(LEASE, sample.car, sample.root) == data
-    assert (data / "readme.txt").read_bytes() == sample.files["readme.txt"]
-
-
-async def test_a_mount_that_is_in_use_can_be_unmounted(mounts: FuseMounts, sample: Sample, tmp_path: Path) -> None:
-    data = await mounts.mount(LEASE, sample.car, sample.root)
-    process = process_of(data)
+async def test_a_mount_that_is_in_use_can_be_released(volumes: FuseVolumes, sample: Sample, tmp_path: Path) -> None:
+    data = await volumes.hold(sample.holding, WHO) / "data"
+    process = process_of(volumes, sample)
     reader = os.open(data / "train/images.bin", os.O_RDONLY)
     assert os.read(reader, 4)
-    await mounts.unmount(LEASE)
+    await volumes.release(sample.root, WHO)
     assert nothing_left(tmp_path)
     with suppress(OSError):  # the file system is gone from under it
         os.close(reader)
     assert not process.lives
 
 
-async def test_unmounting_ends_only_our_own_process(mounts: FuseMounts, sample: Sample) -> None:
+async def test_releasing_ends_only_our_own_process(volumes: FuseVolumes, sample: Sample) -> None:
     """A pid that belongs to somebody else by now is not ours to end."""
-    data = await mounts.mount(LEASE, sample.car, sample.root)
-    await kill(process_of(data))
-    note = data.parent / "process.json"
+    view = await volumes.hold(sample.holding, WHO)
+    await volumes.close()
+    process = process_of(volumes, sample)
+    note = view.parent / "process.json"
     stranger = subprocess.Popen(["sleep", "600"])
     try:
         note.write_text(json.dumps({**json.loads(note.read_bytes()), "pid": stranger.pid}))
-        await mounts.unmount(LEASE)
+        await volumes.release(sample.root, WHO)
         assert stranger.poll() is None
     finally:
         stranger.kill()
         stranger.wait()
+        await process.end(30)
 
 
-async def test_a_truncated_car_is_refused_with_the_place(mounts: FuseMounts, sample: Sample, tmp_path: Path) -> None:
+async def test_a_truncated_car_is_refused_with_the_place(volumes: FuseVolumes, sample: Sample, tmp_path: Path) -> None:
     broken = tmp_path / "broken.car"
     broken.write_bytes(sample.car.read_bytes()[:-1000])
     with pytest.raises(Refused, match=r"broken\.car: offset \d+: truncated"):
-        await mounts.mount(LEASE, broken, sample.root)
+        await volumes.hold(Holding(sample.root, (str(broken),)), WHO)
     assert nothing_left(tmp_path)
 
 
-async def test_a_corrupt_block_is_an_error_never_wrong_bytes(
-    mounts: FuseMounts, sample: Sample, tmp_path: Path
+async def test_a_root_that_leads_out_of_the_folder_is_refused(volumes: FuseVolumes, sample: Sample) -> None:
+    for root in ("../../etc", "", "a/b", "x" * 200):
+        with pytest.raises(Refused, match="root CID"):
+            await volumes.hold(replace(sample.holding, root=Cid(root)), WHO)
+
+
+async def test_a_corrupt_block_is_an_error_for_its_reader_and_told(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
 ) -> None:
-    whole = bytearray(sample.car.read_bytes())
-    at = whole.index(sample.files["train/images.bin"][:4096])
-    whole[at] ^= 1
-    corrupt = tmp_path / "corrupt.car"
-    corrupt.write_bytes(whole)
-    data = await mounts.mount(LEASE, corrupt, sample.root)
+    told: asyncio.Queue[Fault] = asyncio.Queue()
+    volumes.on_fault = told.put_nowait
+    data = await volumes.hold(corrupted(sample, tmp_path), WHO) / "data"
     with pytest.raises(OSError, match="Input/output"):
-        (data / "train/images.bin").read_bytes()
+        await asyncio.to_thread((data / "train/images.bin").read_bytes)
     assert (data / "readme.txt").read_bytes() == sample.files["readme.txt"]
+    fault = await asyncio.wait_for(told.get(), 30)
+    assert (fault.root, fault.kind, fault.path) == (sample.root, "corrupt", "train/images.bin")
+    at = sample.car.read_bytes().index(sample.files["train/images.bin"][:4096])
+    assert fault.offset == at
+    assert str(fault) == f"dataset fault at train/images.bin, offset {at} of the piece: corrupt block"
 
 
-async def kill(process: Process) -> None:
-    """As the machine's memory killer would: at once, with no chance to unmount."""
-    os.kill(process.pid, signal.SIGKILL)
-    await process.end(30)
+async def test_a_fault_is_told_to_the_daemon_that_comes_after_it(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    data = await volumes.hold(corrupted(sample, tmp_path), WHO) / "data"
+    await volumes.close()
+    with pytest.raises(OSError, match="Input/output"):
+        await asyncio.to_thread((data / "train/images.bin").read_bytes)
+    after = FuseVolumes(tmp_path / "mounts")
+    told: asyncio.Queue[Fault] = asyncio.Queue()
+    after.on_fault = told.put_nowait
+    assert await after.holders() == {sample.root: {WHO}}
+    assert (await asyncio.wait_for(told.get(), 30)).kind == "corrupt"
+    await after.release(sample.root, WHO)
+    await after.close()

@@ -16,7 +16,7 @@ from tests.tenants import DockerBench, docker, tiny_image, write_keys
 from shale.containers.docker import DockerEngine
 from shale.containers.docker_config import CAPABILITIES, container_name
 from shale.containers.engine import Container, Mount
-from shale.datasets.mounts import FuseMounts
+from shale.datasets.fuse import FuseVolumes
 from shale.errors import ConfigError, Refused, ShaleError, Unavailable
 from shale.units import LeaseId
 
@@ -111,9 +111,9 @@ async def test_the_limits_stand_in_the_container(bench: DockerBench) -> None:
 
 async def test_a_dataset_is_read_inside(bench: DockerBench, tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
-    mounts = FuseMounts(tmp_path / "mounts")
+    volumes = FuseVolumes(tmp_path / "mounts")
     try:
-        data = await mounts.mount(LEASE, sample.car, sample.root)
+        data = await volumes.hold(sample.holding, LEASE) / "data"
         container = await bench.engine.start(replace(bench.spec(LEASE), mounts=(Mount(data, "/data"),)))
         paths = sorted(sample.files)
         read = fetch(bench, container, *(f"/data/{path}" for path in paths))
@@ -123,7 +123,7 @@ async def test_a_dataset_is_read_inside(bench: DockerBench, tmp_path: Path) -> N
         assert line.split()[3].split(",")[0] == "ro"
         await bench.engine.remove(LEASE)
     finally:
-        await mounts.unmount(LEASE)
+        await volumes.release(sample.root, LEASE)
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
 
 

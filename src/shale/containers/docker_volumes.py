@@ -12,9 +12,8 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 from aiodocker.volumes import DockerVolume
 
-_SECONDS = 20.0
+_SECONDS = 10.0
 """A name that the engine doesn't know it asks every driver for, one after the other, dead ones too."""
-_MISSING, _IN_USE = 404, 409
 
 
 async def forget_volumes(docker: Docker, names: Sequence[str]) -> None:
@@ -22,12 +21,11 @@ async def forget_volumes(docker: Docker, names: Sequence[str]) -> None:
 
     It is only a name in the engine's list: one that stays takes no room, and is no reason for a lease not to end.
     """
-    for name in names:
-        with suppress(TimeoutError, aiohttp.ClientError):
-            async with asyncio.timeout(_SECONDS):
-                untyped: Any = DockerVolume  # aiodocker has no types for this one
-                try:
-                    await untyped(docker, name).delete()
-                except DockerError as error:
-                    if error.status not in (_MISSING, _IN_USE, 500):
-                        raise
+    await asyncio.gather(*(_forget(docker, name) for name in names))
+
+
+async def _forget(docker: Docker, name: str) -> None:
+    untyped: Any = DockerVolume  # aiodocker has no types for this one
+    with suppress(TimeoutError, aiohttp.ClientError, DockerError):
+        async with asyncio.timeout(_SECONDS):
+            await untyped(docker, name).delete()

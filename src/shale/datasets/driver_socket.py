@@ -94,7 +94,12 @@ def _bound(path: Path, name: str) -> Iterator[socket.socket]:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
         private_dir(path.parent)
-    _remove_stale(path, name)
+    if is_served(path):
+        raise ConfigError(
+            f"another process serves the volume driver {name} ({path})",
+            "stop it, or set docker.volume_driver to another name",
+        )
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:
@@ -114,23 +119,18 @@ def _bound(path: Path, name: str) -> Iterator[socket.socket]:
             path.unlink()
 
 
-def _remove_stale(path: Path, name: str) -> None:
-    """Remove the socket of a provider that is gone. Raises ConfigError when somebody answers there."""
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with probe:
+def is_served(path: Path) -> bool:
+    """Whether a process answers at this socket. Raises ConfigError for what is no socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
             probe.connect(str(path))
         except FileNotFoundError:
-            return
+            return False
         except OSError as error:
             if isinstance(error, ConnectionRefusedError) and path.is_socket():
-                path.unlink()
-                return
+                return False
             raise ConfigError(
                 f"{path} is in the way ({error.strerror or error})", "see what it is, and remove it"
             ) from None
-    raise ConfigError(
-        f"another process serves the volume driver {name} ({path})",
-        "stop it, or set docker.volume_driver to another name",
-    )
+    return True

@@ -70,6 +70,7 @@ def _raise_provider(stage: Stage, report: Report, image: str, car: Path) -> str:
         made = stage.provider(
             "provider", "init", "--name", "demo-provider", "--port", str(stage.api_port),
             "--gateway-port", str(stage.gateway_port), "--image", image, "--tick", "1s", "--payout", _PAYOUT,
+            "--volume-driver", stage.volume_driver,
         )  # fmt: skip
         stage.provider("chain", "fund", made["operator"], "100 FIL")
         stage.raise_provider()

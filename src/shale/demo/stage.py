@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from shale.datasets.driver_socket import is_served, place_of
 from shale.errors import Refused, Unavailable, from_wire
 from shale.paths import Home, cache_dir, keys_dir, private_dir, write_private
 
@@ -35,6 +36,7 @@ class Stage:
         self.provider_home = Home(private_dir(self.folder / "p"))
         self.client_home = Home(private_dir(self.folder / "c"))
         self.rpc_port, self.api_port, self.gateway_port = _free_ports(3)
+        self.volume_driver = _driver_name(self.api_port)
         for home in (self.provider_home, self.client_home):
             write_private(home.root / "password", secrets.token_hex(16).encode())
         return self
@@ -175,6 +177,12 @@ class Stage:
                 yield last
         if process.returncode != 0:
             raise Refused(f"the command in the lease failed with {process.returncode} ({last[:300]})")
+
+
+def _driver_name(port: int) -> str:
+    """The same name each time, but while another demo runs: an engine forgets no driver that it has heard of."""
+    name = "shale-demo"
+    return f"{name}-{port}" if is_served(place_of(name)) else name
 
 
 def _free_ports(count: int) -> list[int]:

@@ -39,14 +39,14 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         stack.push_async_callback(_leave, provider)
         # The engine asks for volumes while it starts and removes the containers of leases: it is answered first.
         plugin = stack.enter_context(driver_socket(config.volume_driver))
-        await stack.enter_async_context(_http(provider.driver, plugin))
+        await stack.enter_async_context(served(provider.driver, plugin))
         await provider.gateway.up()
         await provider.lifecycle.recover()
         admin = private_dir(home.provider) / "admin.sock"
         door = stack.enter_context(_bind_private(admin))
         stack.callback(admin.unlink, missing_ok=True)
-        await stack.enter_async_context(_http(provider.public, listener))
-        await stack.enter_async_context(_http(provider.admin, door))
+        await stack.enter_async_context(served(provider.public, listener))
+        await stack.enter_async_context(served(provider.admin, door))
         await provider.announce()
         if await provider.desk.store.leases(LeaseState.ENDED):
             provider.ended.set()
@@ -121,8 +121,8 @@ def _bind_private(path: Path) -> socket.socket:
 
 
 @asynccontextmanager
-async def _http(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve an app on a bound socket for the time of the context."""
+async def served(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    """An app, served on a bound socket for the time of the context."""
     config = uvicorn.Config(
         app,
         log_config=None,
