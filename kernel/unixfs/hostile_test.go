@@ -21,7 +21,7 @@ import (
 
 // A dag collects blocks that link to each other, as no honest builder would make them.
 type dag struct {
-	t      *testing.T
+	t      testing.TB
 	blocks []piecetest.Block
 }
 
@@ -268,7 +268,7 @@ func TestHostileDAGIsRefused(t *testing.T) {
 	}
 }
 
-func node(t *testing.T, data []byte) piecetest.Block {
+func node(t testing.TB, data []byte) piecetest.Block {
 	id, err := merkledag.V1CidPrefix().Sum(data)
 	if err != nil {
 		t.Fatal(err)
