@@ -20,9 +20,9 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def shale(source: str | Path, point: Path, verify: str = "first-touch") -> Iterator[int]:
+def shale(source: str | Path, point: Path, verify: str = "first-touch", *options: str) -> Iterator[int]:
     """The kernel's mount of a SOURCE; gives its process id."""
-    command = [KERNEL, "mount", "--source", str(source), "--dir", str(point), "--verify", verify]
+    command = [KERNEL, "mount", "--source", str(source), "--dir", str(point), "--verify", verify, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for a pipe"
         assert process.stderr is not None, "asked for a pipe"
