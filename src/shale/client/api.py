@@ -16,7 +16,7 @@ import httpx
 from shale.client.rental import Shell
 from shale.errors import InputRefused, ShaleError, Unavailable, from_wire
 from shale.market.lease import EndReason, LeaseState
-from shale.market.offer import MAX_OFFER_BYTES, SignedOffer, key_line, offer_from_contents
+from shale.market.offer import MAX_DATASETS, MAX_OFFER_BYTES, Entry, SignedOffer, key_line, offer_from_contents
 from shale.market.order import (
     Acceptance,
     Confirmation,
@@ -28,15 +28,17 @@ from shale.market.order import (
     text_of,
     whole,
 )
-from shale.units import AttoFil, LeaseId, OrderHash
+from shale.units import AttoFil, Cid, LeaseId, OrderHash
 from shale.wire import read_json
 
 OFFER_SECONDS = 5.0
+SEARCH_SECONDS = 8.0
 ANSWER_SECONDS = 30.0
 START_SECONDS = 600.0
 """How long the whole start of a lease may take."""
 MAX_BODY = 64 << 10
 MAX_LINES = 1000
+MAX_HITS_BYTES = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ class RemoteLease:
     end_reason: EndReason
     paid: AttoFil
     seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A dataset that a provider found: how many of its files fit what was searched for, and the first of them."""
+
+    root: Cid
+    matched: int
+    files: tuple[Entry, ...]
 
 
 class ProviderApi:
@@ -94,6 +105,17 @@ class ProviderApi:
             whole(raw.get("expires_at")),
             text_of(raw.get("signature"), 132),
         )
+
+    async def datasets(self, words: str) -> list[Hit]:
+        """Search the provider's datasets, and their files, for words."""
+        path = str(httpx.URL("/v1/datasets", params={"words": words}))
+        raw = (await self._call("GET", path, None, SEARCH_SECONDS, MAX_HITS_BYTES)).get("datasets")
+        if not isinstance(raw, list) or len(raw) > MAX_DATASETS:
+            raise _wild(self.endpoint)
+        try:
+            return [_hit(entry) for entry in raw]
+        except (TypeError, KeyError, InputRefused):
+            raise _wild(self.endpoint) from None
 
     async def order(self, order: Order, mount: str, signature: str) -> tuple[Acceptance, str]:
         """Hand in a signed order. Returns the acceptance and its signature, for the caller to check."""
@@ -265,6 +287,14 @@ def _reported(raw: dict[str, Any], endpoint: str) -> ShaleError:
 
 def _shown(raw: object) -> str:
     return "".join(char if char.isprintable() else " " for char in str(raw or "")[:400])
+
+
+def _hit(raw: dict[str, Any]) -> Hit:
+    files = raw["files"]
+    if not isinstance(files, list) or len(files) > MAX_DATASETS:
+        raise InputRefused("the files are no list")
+    shown = tuple(Entry(_shown(file["path"]), 1, whole(file["size"])) for file in files)
+    return Hit(Cid(text_of(raw["root"], 128)), whole(raw["matched"]), shown)
 
 
 def _step(raw: dict[str, Any], endpoint: str) -> Step | Shell:

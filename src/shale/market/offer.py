@@ -117,8 +117,9 @@ class Offer:
     datasets: tuple[Dataset, ...]
 
     def dataset(self, root: str) -> Dataset | None:
-        """The dataset with this root or piece CID."""
-        return next((entry for entry in self.datasets if entry.is_named(root)), None)
+        """The dataset with this root CID, or one that a piece with this CID belongs to."""
+        named = [entry for entry in self.datasets if entry.is_named(root)]
+        return min(named, key=lambda entry: entry.root != root, default=None)
 
 
 @dataclass(frozen=True, slots=True)

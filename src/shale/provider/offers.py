@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
 from shale.clock import Clock
-from shale.market.offer import Offer, SignedOffer, canonical, offer_to_json
+from shale.market.offer import MAX_ENTRIES, MAX_OFFER_BYTES, Offer, SignedOffer, canonical, offer_to_json
 from shale.market.resources import Resources
 from shale.market.signing import SigningDomain
 from shale.provider.config import ProviderConfig
 from shale.provider.inventory import Machine
 from shale.provider.shelf import Shelf
 from shale.units import checked_address
+
+log = logging.getLogger("shale.provider")
 
 OFFER_SECONDS = 3600
 
@@ -65,11 +69,25 @@ class Offers:
             images=self._config.images,
             datasets=tuple(item.listing for item in await self._shelf.readable()),
         )
-        contents = canonical(offer_to_json(offer))
+        contents = fitted(offer)
         now = self._clock.now()
         if self._current is None or self._current.contents != contents or now > self._current.expires_at - 1800:
             self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
         return self._current
+
+
+def fitted(offer: Offer) -> bytes:
+    """The offer's contents. Where it lists more than an offer may hold, entries go first, then the last datasets."""
+    entries = MAX_ENTRIES
+    while len(contents := canonical(offer_to_json(offer))) > MAX_OFFER_BYTES and offer.datasets:
+        if entries:
+            entries //= 2
+            datasets = tuple(replace(dataset, entries=dataset.entries[:entries]) for dataset in offer.datasets)
+        else:
+            datasets = offer.datasets[: len(offer.datasets) * 3 // 4]
+            log.warning("the offer is too large: %d of its datasets are left out", len(offer.datasets) - len(datasets))
+        offer = replace(offer, datasets=datasets)
+    return contents
 
 
 def signed_offer_to_json(signed: SignedOffer) -> dict[str, Any]:

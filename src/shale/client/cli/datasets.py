@@ -1,78 +1,80 @@
-"""Datasets: what can be computed on: every dataset that a provider holds, and how many hold it."""
+"""Datasets: what can be computed on: every dataset that a provider holds, searched by name, CID and file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
-from shale.client.cli.context import Context, json_option
+from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit
 from shale.units import format_bytes
 
 if TYPE_CHECKING:
-    from shale.client.discovery import Found
-    from shale.market.offer import Dataset
+    from rich.text import Text
 
-
-@dataclass(slots=True)
-class Held:
-    """A dataset and the names and addresses of those who hold it."""
-
-    dataset: Dataset
-    providers: list[tuple[str, str]] = field(default_factory=list)
+    from shale.client.searching import Held
 
 
 @click.command()
+@click.argument("words", nargs=-1)
 @json_option
-def command(as_json: bool) -> None:
-    """List the datasets that providers hold, by name and CID."""
+def command(words: tuple[str, ...], as_json: bool) -> None:
+    """List the datasets that providers hold; with WORDS those whose name, description, CIDs or files fit all."""
     from shale.client.cli.ls import search
+    from shale.client.searching import search as look
 
-    held = gather(search(Context())[0])
+    found, _ = search(Context())
+    wanted = " ".join(words)
+    held = run_async(lambda: look(found, wanted))
     if as_json:
         emit([_json(item) for item in held])
         return
     if not held:
-        click.echo("no provider holds a dataset on this network now")
+        click.echo("no provider holds a dataset " + ("that fits" if words else "on this network now"))
         return
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("Name", overflow="fold")
-    table.add_column("CID", overflow="fold", style="cyan")
+    table.add_column("Name", overflow="fold", ratio=1)
+    table.add_column("CID", overflow="fold", style="cyan", min_width=20, max_width=59)
     for title in ("Files", "Size", "Providers"):
         table.add_column(title, justify="right", no_wrap=True)
     for item in held:
         entry = item.dataset
         size = format_bytes(entry.size)
-        table.add_row(Text(entry.name), entry.root, str(entry.files), size, str(len(item.providers)))
+        table.add_row(_what(item), entry.root, str(entry.files), size, str(len(item.providers)))
     console().print(table)
 
 
-def gather(found: list[Found]) -> list[Held]:
-    """The datasets by root CID, the most widely held first."""
-    by_root: dict[str, Held] = {}
-    for item in found:
-        for dataset in item.signed.offer.datasets:
-            entry = by_root.setdefault(dataset.root, Held(dataset))
-            who = (item.signed.offer.name, item.record.operator)
-            if who not in entry.providers:
-                entry.providers.append(who)
-    return sorted(by_root.values(), key=lambda held: (-len(held.providers), held.dataset.name, held.dataset.root))
+def _what(item: Held) -> Text:
+    """The name, what its manifest says, what is claimed of it, and the files that were found."""
+    from rich.text import Text
+
+    dataset = item.dataset
+    text = Text(dataset.name, style="bold")
+    if dataset.description:
+        text.append(f"\n{dataset.description}", style="not bold")
+    claimed = sum(piece.claim is not None for piece in dataset.pieces)
+    facts = [dataset.licence] if dataset.licence else []
+    if claimed:
+        facts.append(f"{claimed} of {len(dataset.pieces)} pieces with a verified claim")
+    if facts:
+        text.append(f"\n{', '.join(facts)}", style="not bold dim")
+    for entry in item.files:
+        text.append(f"\n  {entry.path}", style="not bold green")
+        text.append(f"  {format_bytes(entry.size)}", style="not bold dim")
+    if item.matched > len(item.files):
+        text.append(f"\n  and {item.matched - len(item.files)} more files", style="not bold dim")
+    return text
 
 
 def _json(item: Held) -> dict[str, object]:
-    entry = item.dataset
-    return {
-        "name": entry.name,
-        "root": entry.root,
-        "piece": entry.piece,
-        "files": entry.files,
-        "size": entry.size,
-        "entries": [{"path": e.path, "files": e.files, "size": e.size} for e in entry.entries],
+    from shale.market.offer import dataset_to_json
+
+    return dataset_to_json(item.dataset) | {
         "providers": [{"name": name, "provider": provider} for name, provider in item.providers],
+        "matched": item.matched,
+        "matched_files": [{"path": entry.path, "size": entry.size} for entry in item.files],
     }

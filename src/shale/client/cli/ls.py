@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shale.client.cli.context import Context, json_option, run_async
-from shale.client.cli.output import console, emit, fil
+from shale.client.cli.output import console, emit, fil, plain
 from shale.units import format_bytes
 
 if TYPE_CHECKING:
@@ -22,27 +22,33 @@ SHOWN_DATASETS = 8
 
 
 @click.command()
-@click.option("--dataset", metavar="CID", help="Only providers that hold this dataset.")
+@click.option("--dataset", metavar="CID|WORDS", help="Only providers that hold it: its root, a piece, or its name.")
 @json_option
 def command(dataset: str | None, as_json: bool) -> None:
     """List providers: what they have free, their datasets (name, CID, files), and the price of 1 CPU and 1 GiB."""
-    from shale.client.plan import checked_cid
-
-    wanted = checked_cid(dataset) if dataset else None
+    wanted = dataset.strip() if dataset else None
     found, unusable = search(Context())
-    if wanted is not None:
-        found = [item for item in found if item.signed.offer.dataset(wanted)]
+    if wanted:
+        found = [item for item in found if _wanted(item.signed.offer, wanted)]
     if as_json:
         emit({"providers": [provider_json(item) for item in found], "unusable": [_unusable_json(u) for u in unusable]})
         return
     if found:
         console().print(_table(found, wanted))
-    elif wanted is not None:
-        click.echo(f"no provider holds {wanted}; see shale datasets")
+    elif wanted:
+        click.echo(f"no provider holds {plain(wanted)}; see shale datasets")
     else:
         click.echo("no provider offers anything on this network now")
     for item in unusable:
         click.echo(f"left out: {item.record.operator} at {item.record.endpoint}: {item.why}", err=True)
+
+
+def _wanted(offer: Offer, wanted: str) -> list[Dataset]:
+    """The datasets that a CID or words name: by root or piece, else by what stands in name and description."""
+    from shale.client.searching import fits
+
+    exact = offer.dataset(wanted)
+    return [exact] if exact else [item for item in offer.datasets if fits(item, wanted)]
 
 
 def search(context: Context) -> tuple[list[Found], list[Unusable]]:
@@ -135,8 +141,8 @@ def _datasets(offer: Offer, wanted: str | None) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    listed = [offer.dataset(wanted)] if wanted else list(offer.datasets)
-    trees: list[RenderableType] = [_dataset(item, bool(wanted)) for item in listed[:SHOWN_DATASETS] if item]
+    listed = _wanted(offer, wanted) if wanted else list(offer.datasets)
+    trees: list[RenderableType] = [_dataset(item, bool(wanted)) for item in listed[:SHOWN_DATASETS]]
     if len(listed) > SHOWN_DATASETS:
         trees.append(Text(f"and {len(listed) - SHOWN_DATASETS} more: shale datasets", style="dim"))
     return Group(*trees) if trees else Text("none", style="dim")
