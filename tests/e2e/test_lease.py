@@ -72,6 +72,13 @@ def test_a_command_by_plain_ssh_has_its_output_and_its_exit_status(world: World,
     assert (done.stdout, done.stderr, done.returncode) == ("out\ntyped", "err\n", 7)
 
 
+def test_the_dataset_of_a_lease_is_proven_from_outside(world: World, lease: Json) -> None:
+    answer = world.client.json("verify", "walk", "--sample", "16")
+    [dataset] = world.client.json("datasets")
+    assert (answer["ok"], answer["leaves"], answer["as_ordered"]) == (True, 16, True)
+    assert (answer["root"], answer["piece"]) == (world.root, dataset["piece"])
+
+
 def test_run_passes_words_and_exit_status_on(world: World, lease: Json) -> None:
     done = world.client.call("run", "walk", "--", "sh", "-c", 'echo "$0 $1"; exit 7', "two words", "$HOME")
     assert (done.stdout, done.returncode) == ("two words $HOME\n", 7)
