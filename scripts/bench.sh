@@ -10,4 +10,5 @@ if ! fresh bench "$KEY" || [ ! -x "$TOOLS/bench/bin/ratarmount" ]; then
     "$TOOLS/bin/uv" sync --frozen --only-group bench --python .venv/bin/python
   stamp bench "$KEY"
 fi
+scripts/docker.sh drivers shale-demo
 exec .venv/bin/python -m tests.benchmarks "$@"

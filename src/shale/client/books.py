@@ -26,8 +26,10 @@ from shale.market.lease import EndReason, LeaseState
 from shale.market.order import Acceptance, order_from_json, order_to_json
 from shale.units import AttoFil, OrderHash
 
-VERSION = 1
-"""Of the tables, kept in `PRAGMA user_version`: another one is refused, not guessed at."""
+VERSION = 2
+"""Of the tables, kept in `PRAGMA user_version`: a later one is refused, not guessed at."""
+UPGRADES = {1: "ALTER TABLE leases ADD COLUMN fault TEXT NOT NULL DEFAULT ''"}
+"""What makes the next version of an earlier one."""
 
 GONE = (LeaseState.ENDED.value, LeaseState.SETTLED.value)
 metadata = MetaData()
@@ -61,6 +63,7 @@ leases = Table(
     Column("settled_paid", String(32), nullable=True),
     Column("settled_seconds", BigInteger, nullable=True),
     Column("reviewed", Boolean, nullable=False, default=False),
+    Column("fault", Text, nullable=False, server_default=""),
     Index("living_names", "name", unique=True, sqlite_where=text("state NOT IN ('ended', 'settled')")),
 )
 
@@ -92,6 +95,7 @@ def values_of(rental: Rental) -> dict[str, Any]:
         "settled_paid": None if rental.settled_paid is None else str(rental.settled_paid.value),
         "settled_seconds": rental.settled_seconds,
         "reviewed": rental.reviewed,
+        "fault": rental.fault,
     }
 
 
@@ -130,4 +134,5 @@ def _read(row: Row[Any]) -> Rental:
         settled_paid=None if row.settled_paid is None else AttoFil(int(row.settled_paid)),
         settled_seconds=row.settled_seconds,
         reviewed=bool(row.reviewed),
+        fault=row.fault,
     )

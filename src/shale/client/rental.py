@@ -64,6 +64,8 @@ class Rental:
     settled_paid: AttoFil | None
     settled_seconds: int | None
     reviewed: bool
+    fault: str = ""
+    """What the provider said last of a fault in the lease's dataset; printable."""
 
     @property
     def id(self) -> LeaseId:

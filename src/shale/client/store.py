@@ -42,8 +42,13 @@ class Store:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version == 0:
                 books.metadata.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version={books.VERSION}")
-            elif version != books.VERSION:
+                version = books.VERSION
+                connection.exec_driver_sql(f"PRAGMA user_version={version}")
+            while version in books.UPGRADES:
+                connection.exec_driver_sql(books.UPGRADES[version])
+                version += 1
+                connection.exec_driver_sql(f"PRAGMA user_version={version}")
+            if version != books.VERSION:
                 raise ConfigError(
                     f"{path} was written by another version of Shale", "use that version, or another --home"
                 )
@@ -171,6 +176,11 @@ class Store:
                 _as_lease(now).to(LeaseState.SETTLED)
             state, amount = LeaseState.SETTLED.value, str(paid.value)
             return _update(connection, lease, state=state, settled_paid=amount, settled_seconds=seconds)
+
+    def set_fault(self, lease: LeaseId, fault: str) -> Rental:
+        """Keep what the provider said of a fault in the dataset."""
+        with self._begin() as connection:
+            return _update(connection, lease, fault=fault)
 
     def set_reviewed(self, lease: LeaseId) -> Rental:
         with self._begin() as connection:

@@ -85,7 +85,7 @@ class RefuseVoucher:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to know: kind is verdict, frozen, thawed or maintenance."""
+    """Something to know: kind is verdict, frozen, thawed, maintenance or dataset."""
 
     kind: str
     text: str

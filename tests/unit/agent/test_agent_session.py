@@ -152,6 +152,27 @@ class TestAway:
         assert (await both.kept()).lease.state is LeaseState.FROZEN
 
 
+class TestFaults:
+    FAULT = Notice("dataset", "dataset fault at train/a.bin, offset 4096 of the piece: corrupt block")
+
+    async def test_a_fault_of_the_dataset_is_kept_and_shown(self, both: Both) -> None:
+        await both.clock.advance(1)
+        await both.meter.tell(self.FAULT)
+        await both.clock.advance(7)
+        assert both.session.view.fault == self.FAULT.text
+        assert both.rental.fault == self.FAULT.text
+        assert (await both.kept()).lease.seconds == 10, "paying goes on: what to do is the client's choice"
+
+    async def test_a_client_that_was_away_is_told_when_it_comes(self, both: Both) -> None:
+        await both.stop_agent()
+        await both.meter.tell(self.FAULT)
+        await both.meter.tell(self.FAULT)
+        both.start_agent()
+        await both.clock.settle()
+        assert both.session.view.fault == self.FAULT.text
+        assert both.sent(Notice) == [self.FAULT]
+
+
 class TestEnding:
     def end_of(self, both: Both) -> tuple[End, str]:
         rental = both.rental

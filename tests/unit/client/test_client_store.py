@@ -26,6 +26,16 @@ async def test_a_signed_amount_is_kept_across_a_restart(bench: Any) -> None:
     assert (kept.paid, kept.seconds, kept.first_paid_at) == (rental.price.over(15), 15, 77)
 
 
+async def test_books_of_the_first_version_are_taken_on(bench: Any) -> None:
+    rental = await bench.lease()
+    with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as books:
+        books.execute("ALTER TABLE leases DROP COLUMN fault")
+        books.execute("PRAGMA user_version=1")
+    with closing(Store(bench.home)) as again:
+        assert again.by_id(rental.id) == rental
+        assert again.set_fault(rental.id, "dataset fault").fault == "dataset fault"
+
+
 async def test_a_lower_amount_is_refused_and_changes_nothing(bench: Any) -> None:
     rental = await bench.lease()
     kept = bench.store.raise_paid(rental.id, rental.price.over(10), 10, at=1)

@@ -55,6 +55,14 @@ def test_a_failing_probe_says_why() -> None:
     assert "no answer within 15 s" in shown(replace(VIEW, verdict=verdict))
 
 
+def test_a_fault_of_the_dataset_stays_in_sight() -> None:
+    text = shown(
+        replace(VIEW, fault="dataset fault at a.bin, offset 7 of the piece: corrupt block", note="tunnel down")
+    )
+    assert "dataset fault at a.bin, offset 7" in text
+    assert "tunnel down" in text
+
+
 def test_a_lost_tunnel_and_an_end_are_named() -> None:
     assert "tunnel down" in shown(replace(VIEW, connected=False))
     assert "ended (unpaid)" in shown(replace(VIEW, state="ended", end_reason="unpaid"))

@@ -127,6 +127,7 @@ class Session:
             end_reason=rental.end_reason.text,
             connected=self._link is not None,
             note=self._note,
+            fault=rental.fault,
         )
 
     def _elapsed(self) -> float:
@@ -317,6 +318,12 @@ class Session:
                 await self._become(LeaseState.RUNNING)
                 self._tell("")
                 self._health.look_again()
+                return
+            case "dataset":
+                # In the books, so that it outlives us and shows in shale ps; the same again is no news.
+                if notice.text != self._rental.fault:
+                    await asyncio.to_thread(self._parts.store.set_fault, self._rental.id, notice.text)
+                    self._rental = replace(self._rental, fault=notice.text)
                 return
             case _:
                 pass

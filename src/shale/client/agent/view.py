@@ -11,7 +11,10 @@ from shale.units import AttoFil, LeaseId, Price
 
 @dataclass(frozen=True, slots=True)
 class LeaseView:
-    """Amounts exact; `cpu_millis` and `memory_bytes` as the provider's last reading says; `note` the last notice."""
+    """Amounts exact; `cpu_millis` and `memory_bytes` as the provider's last reading says; `note` the last notice.
+
+    `fault` is the last that the provider said of a fault in the dataset: it stays.
+    """
 
     name: str
     lease_id: LeaseId
@@ -28,6 +31,7 @@ class LeaseView:
     end_reason: str
     connected: bool
     note: str
+    fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +50,7 @@ class LeaseView:
             "end_reason": self.end_reason,
             "connected": self.connected,
             "note": self.note,
+            "fault": self.fault,
         }
 
     @classmethod
@@ -66,4 +71,5 @@ class LeaseView:
             end_reason=raw["end_reason"],
             connected=raw["connected"],
             note=raw["note"],
+            fault=raw.get("fault", ""),
         )

@@ -83,6 +83,9 @@ def _print(rentals: list[Rental]) -> None:
         elapsed = format_duration(elapsed_seconds(rental))
         table.add_row(rental.name, Text(rental.provider_name), Text(state, colour), elapsed, fil(spent), left)
     console().print(table)
+    for rental in rentals:
+        if rental.fault:
+            console().print(Text(f"{rental.name}: {rental.fault}", "bold red"))
 
 
 def elapsed_seconds(rental: Rental) -> int:

@@ -236,6 +236,7 @@ def lease_json(rental: Rental) -> dict[str, Any]:
         "paid_seconds": rental.seconds,
         "left_attofil": str(rental.left.value),
         "end_reason": rental.end_reason.text if rental.ended else None,
+        "fault": rental.fault or None,
         "created_at": rental.created_at,
         "first_paid_at": rental.first_paid_at or None,
         "ended_at": rental.ended_at or None,

@@ -114,6 +114,8 @@ def _notes(view: LeaseView) -> list[Text]:
     notes = []
     if view.verdict is not None and view.verdict.status is not Status.OK:
         notes.append(Text(f"{view.verdict.probe}: {view.verdict.detail}", "yellow"))
+    if view.fault:
+        notes.append(Text(view.fault, "bold red"))
     if view.note:
         notes.append(Text(view.note, "yellow"))
     return notes
