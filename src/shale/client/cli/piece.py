@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shale.client.cli import piece_sources
+from shale.client.cli import manifest, piece_sources
 from shale.client.cli.bars import shown
 from shale.client.cli.context import json_option, run_async
 from shale.client.cli.output import emit, plain
@@ -42,7 +42,13 @@ def group() -> None:
     """
 
 
-for _command in (piece_sources.inspect, piece_sources.verify, piece_sources.pad, piece_sources.unpad):
+for _command in (
+    manifest.manifest,
+    piece_sources.inspect,
+    piece_sources.verify,
+    piece_sources.pad,
+    piece_sources.unpad,
+):
     group.add_command(_command)
 
 
