@@ -6,17 +6,20 @@ import json
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shale.client.rental import Rental
-from shale.client.store import Store
 from shale.datasets.audit import ClaimedPiece, Command
 from shale.errors import InputRefused, ShaleError
 from shale.market.offer import Dataset, Piece, SignedOffer, offer_from_contents
 from shale.market.order import text_of, whole
-from shale.market.signing import SigningDomain
 from shale.paths import write_private
 from shale.units import Cid
 from shale.wire import read_json
+
+if TYPE_CHECKING:
+    from shale.client.rental import Rental
+    from shale.client.store import Store
+    from shale.market.signing import SigningDomain
 
 GUEST = "/.shale/bin/shale-guest"
 PROOFS = "/.shale/dataset"
