@@ -16,6 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
@@ -194,6 +195,11 @@ class World:
     def container(self, lease: Json) -> str:
         [found] = _docker("ps", "--all", "--quiet", "--filter", f"label=org.shale.lease={lease['lease_id']}")
         return found
+
+    def volumes(self) -> list[str]:
+        """What the engine shows of the provider's own volume driver."""
+        driver = tomllib.loads((self.provider.home.provider / "config.toml").read_text())["docker"]["volume_driver"]
+        return _docker("volume", "ls", "--quiet", "--filter", f"driver={driver}")
 
     def networks(self) -> list[str]:
         return _docker("network", "ls", "--quiet", "--filter", f"label=org.shale.provider={self.operator}")
