@@ -19,7 +19,9 @@ const (
 	inFlight = 32
 	// endGrace is how long a command gets to end by itself once its stdin is closed.
 	endGrace = 2 * time.Second
-	maxSaid  = 1 << 10
+	// greetingTime is how long it may take until it greets: somebody may have to type a passphrase.
+	greetingTime = 2 * time.Minute
+	maxSaid      = 1 << 10
 )
 
 // A Client reads through another's Serve.
@@ -163,8 +165,12 @@ func Command(ctx context.Context, argv []string, use func(*Client) error) error 
 	}
 	// Whoever else holds the other end of the pipe, nothing is read once the context is done.
 	defer context.AfterFunc(ctx, func() { out.Close() })()
+	late := time.AfterFunc(greetingTime, cancel)
 	client, err := NewClient(out, in)
-	greeted := err == nil
+	greeted := late.Stop() && err == nil
+	if !greeted && err == nil {
+		err = errors.New("it greeted too late")
+	}
 	if greeted {
 		err = use(client)
 	}

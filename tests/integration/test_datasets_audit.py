@@ -11,10 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.cars import Sample, pack_sample
+from tests.tenants import docker, tiny_image
 
 from shale.datasets import kernel
 from shale.datasets.audit import ClaimedPiece, Command, Failure, Folders, Proven, audit
+from shale.errors import Refused
 from shale.paths import binary
 from shale.units import Cid
 
@@ -111,3 +114,23 @@ async def test_verify_says_what_was_proven_and_fails_in_one_line(tmp_path: Path)
         done = await verify("--piece", OTHER, "--json")
         assert done.returncode == 1
         assert json.loads(done.stdout)["failure"]["path"] == "proofs/piece.json"
+
+
+async def test_an_image_with_nothing_in_it_is_audited_by_what_every_container_has(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    async with mounted(sample, tmp_path) as folders:
+        with tiny_image() as image:
+            shown = [
+                f"{binary('shale-guest').parent}:/.shale/bin:ro",
+                f"{folders.data}:/data:ro",
+                f"{folders.proofs}:/.shale/dataset:ro",
+            ]
+            volumes = [word for volume in shown for word in ("--volume", volume)]
+            guest = ("/.shale/bin/shale-guest", "read", "/data", "/.shale/dataset")
+            words = ("docker", "run", "--rm", "--interactive", "--network", "none", *volumes, image, *guest)
+            found = await audit(sample.root, [ClaimedPiece(sample.piece)], 20, Command(words))
+            assert isinstance(found, Proven), found
+            missing = Command((*words[:-1], "/nowhere"))
+            with pytest.raises(Refused, match="/nowhere"):
+                await audit(sample.root, [ClaimedPiece(sample.piece)], 20, missing)
+    assert image not in docker("ps", "--all", "--format", "{{.Image}}")
