@@ -10,6 +10,9 @@ from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit
 from shale.units import format_bytes
 
+CID_WIDTH = 59
+WIDE = 110
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -37,15 +40,17 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    table.add_column("Name", overflow="fold", ratio=1)
-    table.add_column("CID", overflow="fold", style="cyan", min_width=20, max_width=59)
+    shown = console()
+    table.add_column("Name", overflow="fold")
+    # A CID is there to be copied: in one piece where there is room for it.
+    table.add_column("CID", overflow="fold", style="cyan", min_width=CID_WIDTH if shown.width >= WIDE else 22)
     for title in ("Files", "Size", "Providers"):
         table.add_column(title, justify="right", no_wrap=True)
     for item in held:
         entry = item.dataset
         size = format_bytes(entry.size)
         table.add_row(_what(item), entry.root, str(entry.files), size, str(len(item.providers)))
-    console().print(table)
+    shown.print(table)
 
 
 def _what(item: Held) -> Text:
