@@ -32,15 +32,25 @@ func Open(texts []string, root, path string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := openPieces(texts)
+	d := &Dataset{}
+	stored := &index{}
+	if path != "" {
+		if stored, d.Unusable = openIndex(path); d.Unusable != nil {
+			stored = &index{}
+		}
+		defer stored.close()
+	}
+	src, err := openPieces(texts, stored.stamps())
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataset{Source: src}
-	if path != "" {
-		d.Tree, d.Record, d.Unusable = load(path, src, texts, want)
+	d.Source = src
+	if stored.record != nil {
+		d.Tree, d.Unusable = stored.tree(src, texts, want)
 	}
-	if d.Tree == nil {
+	if d.Tree != nil {
+		d.Record = stored.record
+	} else {
 		if d.Tree, err = unixfs.Open(src, root); err != nil {
 			src.Close()
 			return nil, err
@@ -60,14 +70,15 @@ func (d *Dataset) Proof() ([]byte, error) {
 // Close closes the pieces.
 func (d *Dataset) Close() error { return d.Source.Close() }
 
-func openPieces(texts []string) (piece.Source, error) {
+// openPieces opens them all or none. stamps are what some were like when they were opened before, by their texts.
+func openPieces(texts []string, stamps map[string]string) (piece.Source, error) {
 	if len(texts) > maxPieces {
 		return nil, fmt.Errorf("a dataset of %d pieces, more than %d", len(texts), maxPieces)
 	}
 	var parts []piece.Source
 	joined, err := func() (piece.Source, error) {
 		for _, text := range texts {
-			part, err := source.Open(text)
+			part, err := source.OpenKnown(text, stamps[text])
 			if err != nil {
 				return nil, err
 			}

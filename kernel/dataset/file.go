@@ -16,6 +16,8 @@ import (
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
+var errTruncated = errors.New("truncated")
+
 // The form of an index, numbers little-endian: 8 bytes magic, u32 version, u32 length of the record, the record as
 // JSON, the tree (see unixfs.Store), and the sha256 of all before it. The version changes with the form of any part.
 const (
@@ -53,69 +55,103 @@ func write(path string, record *Record, tree *unixfs.Tree) error {
 	})
 }
 
-// load reads the index at path, if it is of these pieces as they are now, and whole. root may be undefined.
-func load(path string, src piece.Source, texts []string, root cid.Cid) (*unixfs.Tree, *Record, error) {
-	file, err := piece.OpenFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	tree, record, err := read(file, src.Size(), func(record *Record) error { return record.matches(src, texts, root) })
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return tree, record, nil
+// An index is an open one, whole by its checksum; the zero value is one that isn't there.
+type index struct {
+	file   piece.Source
+	record *Record
+	treeAt int64
 }
 
-// read decodes an index over a source of the given size; fits refuses its record before the tree is read.
-func read(file piece.Source, sourceSize int64, fits func(*Record) error) (*unixfs.Tree, *Record, error) {
-	left := file.Size() - minIndex
-	if left < 0 {
-		return nil, nil, errors.New("truncated")
+// openIndex opens the index at path and checks all of it.
+func openIndex(path string) (*index, error) {
+	file, err := piece.OpenFile(path)
+	if err != nil {
+		return nil, err
 	}
-	sum := sha256.New()
-	all := io.NewSectionReader(file, 0, file.Size()-sha256.Size)
-	in := bufio.NewReaderSize(io.TeeReader(all, sum), 1<<20)
+	x := &index{file: file}
+	if err := x.read(); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return x, nil
+}
+
+func (x *index) close() {
+	if x.file != nil {
+		x.file.Close()
+	}
+}
+
+// end is where the checksum stands.
+func (x *index) end() int64 { return x.file.Size() - sha256.Size }
+
+func (x *index) read() error {
+	if x.file.Size() < minIndex {
+		return errTruncated
+	}
 	head := make([]byte, headSize)
-	if _, err := io.ReadFull(in, head); err != nil {
-		return nil, nil, err
+	if _, err := x.file.ReadAt(head, 0); err != nil {
+		return err
 	}
 	if !bytes.HasPrefix(head, []byte(magic)) {
-		return nil, nil, errors.New("not an index")
+		return errors.New("not an index")
 	}
 	if v := binary.LittleEndian.Uint32(head[len(magic):]); v != version {
-		return nil, nil, fmt.Errorf("an index of version %d, not %d", v, version)
+		return fmt.Errorf("an index of version %d, not %d", v, version)
 	}
 	length := int64(binary.LittleEndian.Uint32(head[len(magic)+4:]))
-	if length > min(left, maxRecord) {
-		return nil, nil, errors.New("truncated")
+	if length > min(x.end()-int64(headSize), maxRecord) {
+		return errTruncated
 	}
-	text := make([]byte, length)
-	if _, err := io.ReadFull(in, text); err != nil {
-		return nil, nil, err
-	}
-	record := &Record{}
-	if err := json.Unmarshal(text, record); err != nil {
-		return nil, nil, fmt.Errorf("the record of the pieces: %w", err)
-	}
-	if err := fits(record); err != nil {
-		return nil, nil, err
-	}
-	tree, err := unixfs.Load(in, left-length, sourceSize)
-	if err != nil {
-		return nil, nil, err
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, io.NewSectionReader(x.file, 0, x.end()), make([]byte, 1<<20)); err != nil {
+		return err
 	}
 	want := make([]byte, sha256.Size)
-	if n, err := file.ReadAt(want, file.Size()-sha256.Size); n < len(want) {
-		return nil, nil, err
+	if n, err := x.file.ReadAt(want, x.end()); n < len(want) {
+		return err
 	}
 	if !bytes.Equal(sum.Sum(nil), want) {
-		return nil, nil, errors.New("its checksum is wrong")
+		return errors.New("its checksum is wrong")
 	}
-	if tree.Root.CID.String() != record.Root {
-		return nil, nil, errors.New("its tree has another root")
+	text := make([]byte, length)
+	if n, err := x.file.ReadAt(text, int64(headSize)); n < len(text) {
+		return err
 	}
-	return tree, record, nil
+	x.treeAt = int64(headSize) + length
+	x.record = &Record{}
+	if err := json.Unmarshal(text, x.record); err != nil {
+		return fmt.Errorf("the record of the pieces: %w", err)
+	}
+	return nil
+}
+
+// stamps are those of the pieces, by their texts.
+func (x *index) stamps() map[string]string {
+	stamps := map[string]string{}
+	if x.record != nil {
+		for _, p := range x.record.Pieces {
+			stamps[p.Source] = p.Stamp
+		}
+	}
+	return stamps
+}
+
+// tree loads the tree, if the index is of these pieces as they are now. root may be undefined.
+func (x *index) tree(src piece.Source, texts []string, root cid.Cid) (*unixfs.Tree, error) {
+	if err := x.record.matches(src, texts, root); err != nil {
+		return nil, err
+	}
+	length := x.end() - x.treeAt
+	in := bufio.NewReaderSize(io.NewSectionReader(x.file, x.treeAt, length), 1<<20)
+	tree, err := unixfs.Load(in, length, src.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", x.file.Name(), err)
+	}
+	if tree.Root.CID.String() != x.record.Root {
+		return nil, fmt.Errorf("%s: its tree has another root", x.file.Name())
+	}
+	return tree, nil
 }
 
 // matches reports why the record isn't of these pieces as they are now.

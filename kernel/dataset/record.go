@@ -49,7 +49,7 @@ func Build(ctx context.Context, texts []string, root, path string, options Optio
 	if err != nil {
 		return nil, err
 	}
-	src, err := openPieces(texts)
+	src, err := openPieces(texts, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func entryOf(t testing.TB, c piece.Commitment, offset, size uint64) []byte {
 
 func TestPieceOfAnAggregateIsASource(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, content []byte) piece.Source {
-		src, err := Open(&closable{Source: made(t, 16<<20, []byte("before it"), content, []byte("behind it"))}, "1")
+		src, err := Open(&closable{Source: made(t, 16<<20, []byte("before it"), content, []byte("behind it"))}, "1", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestPieceIsChosenByNumberOrCID(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, which := range []string{"1", entries[1].Piece.String()} {
-		p, err := Open(src, which)
+		p, err := Open(src, which, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestPieceIsChosenByNumberOrCID(t *testing.T) {
 		}
 	}
 	for _, which := range []string{"2", "-1", "", "x", "baga6ea4seaqmfldjtozgne6adk7eve2vdxte7vzlivae7nzsbrawobo546zkijq"} {
-		if _, err := Open(src, which); err == nil {
+		if _, err := Open(src, which, false); err == nil {
 			t.Errorf("%q was opened", which)
 		}
 	}
@@ -156,10 +156,10 @@ func TestPieceThatFailsItsCommitmentIsNotServed(t *testing.T) {
 	src := made(t, 1<<20, []byte("one"), bytes.Repeat([]byte("two"), 1000))
 	src[4096/128*127+7] ^= 1
 	var format *piece.FormatError
-	if _, err := Open(src, "1"); !errors.As(err, &format) || format.Offset != 4096/128*127 {
+	if _, err := Open(src, "1", false); !errors.As(err, &format) || format.Offset != 4096/128*127 {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Open(src, "0"); err != nil {
+	if _, err := Open(src, "0", false); err != nil {
 		t.Errorf("its neighbour: %v", err)
 	}
 }
@@ -189,7 +189,7 @@ func TestBrokenEntriesAreToldAndNotServed(t *testing.T) {
 		if err != nil || len(entries) != 1 || len(problems) != 1 || !strings.Contains(problems[0].Error(), reason) {
 			t.Errorf("%s: %v, %v, %v", reason, entries, problems, err)
 		}
-		if _, err := Open(src, "1"); err == nil {
+		if _, err := Open(src, "1", false); err == nil {
 			t.Errorf("%s: opened", reason)
 		}
 	}
@@ -201,7 +201,7 @@ func TestOtherPiecesAreNoAggregates(t *testing.T) {
 		if entries, problems, err := Index(src); len(entries)+len(problems) != 0 || err != nil {
 			t.Errorf("%d bytes: %v, %v, %v", size, entries, problems, err)
 		}
-		if _, err := Open(src, "0"); err == nil || !strings.Contains(err.Error(), "not an aggregate") {
+		if _, err := Open(src, "0", false); err == nil || !strings.Contains(err.Error(), "not an aggregate") {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
