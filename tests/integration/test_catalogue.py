@@ -25,7 +25,7 @@ from shale.errors import ShaleError
 from shale.provider.api import show_error
 from shale.provider.catalogue import Catalogue
 from shale.provider.claims import Claims
-from shale.provider.daemon import _bind_private, _http
+from shale.provider.daemon import _bind_private, served
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.lookout import Lookout
 from shale.provider.search import Search
@@ -90,7 +90,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     app = Starlette(routes=DatasetRoutes(catalogue).routes(), exception_handlers={ShaleError: show_error})
     door = tmp_path / "admin.sock"
     async with (
-        _http(app, _bind_private(door)),
+        served(app, _bind_private(door)),
         httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=str(door)), base_url="http://provider", timeout=60
         ) as client,
