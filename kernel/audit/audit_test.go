@@ -189,6 +189,30 @@ func TestFilesThatEndEarlyOrGoOnAreRefused(t *testing.T) {
 	}
 }
 
+func TestAnyBitFlippedInAnyAnswerIsRefused(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		w := mixed(t)
+		answers, victim := 0, random.IntN(4) // the piece's proof is tested by itself
+		flipped := ""
+		w.tamper = func(in reading.Folder, path string, off int64, data []byte, err error) ([]byte, error) {
+			if path == "piece.json" || len(data) == 0 {
+				return data, err
+			}
+			if answers++; answers-1 == victim {
+				data = bytes.Clone(data)
+				bit := random.IntN(8 * len(data))
+				data[bit/8] ^= 1 << (bit % 8)
+				flipped = fmt.Sprintf("%s, bit %d", path, bit)
+			}
+			return data, err
+		}
+		if result, err := w.audit(1); (err == nil) != (flipped == "") {
+			t.Fatalf("flipped %q: %+v, %v", flipped, result, err)
+		}
+	}
+}
+
 func TestUnreadableLeafIsRefused(t *testing.T) {
 	w := packed(t)
 	w.tamper = func(in reading.Folder, path string, off int64, data []byte, err error) ([]byte, error) {
