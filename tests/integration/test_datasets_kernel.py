@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from tests.cars import pack_sample
 
-from shale.datasets import kernel
-from shale.datasets.car import read_root
-from shale.datasets.catalogue import read_car
+from shale.datasets import kernel, sources
+from shale.datasets.catalogue import describe
 from shale.errors import Refused
 from shale.market.offer import Entry
 from shale.units import Cid
@@ -25,7 +24,7 @@ async def test_packing_is_deterministic_and_named_by_its_header(tmp_path: Path) 
     again = await kernel.pack(tmp_path / "tree-1", tmp_path / "again.car")
     assert (again.root, again.piece, again.files) == (one.root, one.piece, 3)
     assert one.car.read_bytes() == (tmp_path / "again.car").read_bytes()
-    assert read_root(one.car) == one.root
+    assert (await sources.inspect(one.car)).roots == (one.root,)
 
 
 async def test_the_piece_is_that_of_the_file(tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ async def test_progress_reaches_the_total_and_no_more(tmp_path: Path) -> None:
 
 async def test_a_car_becomes_a_dataset_of_an_offer(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
-    dataset = await read_car(sample.car, "sample")
+    dataset = describe("sample", sample.root, sample.piece, await kernel.ls(sample.car))
     sizes = {path: len(data) for path, data in sample.files.items()}
     assert (dataset.root, dataset.piece, dataset.files) == (sample.root, sample.piece, 3)
     assert dataset.size == sum(sizes.values())
@@ -83,7 +82,8 @@ async def test_failures_are_the_kernels_one_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.car"
     broken.write_bytes(sample.car.read_bytes()[:-7])
     with pytest.raises(Refused, match=r"offset \d+: truncated"):
-        await read_car(broken, "broken")
+        await kernel.index([broken], tmp_path / "index")
+    assert not (tmp_path / "index").exists()
 
 
 async def test_a_cancelled_pack_leaves_no_file(tmp_path: Path) -> None:

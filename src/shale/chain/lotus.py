@@ -110,7 +110,7 @@ class Lotus:
         except NodeError as error:
             raise Unavailable(f"the Lotus node at {self.place} refuses {method}: {_line(error.message)}") from None
         except Unavailable as error:
-            raise Unavailable(f"no Lotus node at {self.place}: {error.message}", "check chain.lotus") from None
+            raise Unavailable(f"Lotus: {error.message}", "check chain.lotus in the settings, or --lotus") from None
         try:
             # Large answers must not hold up the daemon's other work.
             return await asyncio.to_thread(read, raw)

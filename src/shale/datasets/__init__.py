@@ -1,1 +1,1 @@
-"""Datasets: what a provider holds (catalogue), the pieces that hold it (kernel, car), and mounts of it for leases."""
+"""Datasets: what a provider holds (catalogue), the pieces that hold it (kernel, scan), and mounts of it for leases."""

@@ -1,35 +1,16 @@
-"""Catalogue: what a CAR holds, as the dataset that an offer lists."""
+"""Catalogue: what a dataset holds, as an offer lists it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
 
-from shale.datasets import kernel
-from shale.datasets.car import read_root
 from shale.datasets.kernel import Listed
-from shale.datasets.run import Progress
-from shale.errors import InputRefused, Refused
-from shale.market.offer import MAX_ENTRIES, Dataset, Entry, Piece
+from shale.errors import InputRefused
+from shale.market.offer import MAX_ENTRIES, Dataset, Entry
 from shale.units import Cid
 
 _MAX_NAME = 128
 _MAX_PATH = 256
-
-
-async def read_car(path: Path, name: str, progress: Progress | None = None) -> Dataset:
-    """The dataset in a CAR: listed, and the whole file committed to. Raises Refused with the reason."""
-    if not path.is_absolute():
-        raise InputRefused(f"{str(path)[:200]!r} is not an absolute path", "give the whole path of the CAR")
-    if not path.is_file():
-        raise Refused(f"{path} is not a file", "give the path of a CAR")
-    check_name(name)
-    root = read_root(path)
-    listing = await kernel.ls(path, root)
-    commitment = await kernel.commp(path, progress)
-    described = describe(name, root, commitment.v1, listing)
-    return replace(described, pieces=(Piece(commitment.v1, commitment.padded_size),))
 
 
 def check_name(name: str) -> None:

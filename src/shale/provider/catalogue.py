@@ -19,7 +19,7 @@ from shale.datasets.manifest import SignedManifest
 from shale.datasets.scan import Candidate, Scanned, Skipped, scan, sector_of
 from shale.datasets.stamp import stamp
 from shale.errors import Closed, InputRefused, Refused, ShaleError
-from shale.market.offer import MAX_DATASETS, MAX_PIECES, Dataset, Piece
+from shale.market.offer import MAX_DATASETS, MAX_PIECES, Claim, Piece
 from shale.provider.claims import Claims, Register
 from shale.provider.shelf import Item, Place, Shelf
 from shale.units import Cid
@@ -68,14 +68,14 @@ class Catalogue:
         """Add what is sound of it, and report what isn't; cancelling leaves what was added whole, and nothing else."""
         async with self._turn, self.claims.register(wanted.lotus) as register:
             if register is None and self.claims.trouble:
-                report({"notice": f"without claims: {self.claims.trouble}"})
+                report({"notice": f"claims are as they were last known: {self.claims.trouble}"})
             found = await self._scan(wanted, register, report)
             for group in await self._groups(wanted, found.candidates, report):
                 try:
                     item, files = await self._read(group, register, report)
                     await self._keep(item, files)
                 except ShaleError as error:
-                    report(_skipped(", ".join(group.sources), error.message))
+                    report({"skipped": ", ".join(group.sources), "why": error.message})
                 else:
                     report({"added": item.listing.root})
 
@@ -98,10 +98,7 @@ class Catalogue:
                     described=(listing.description, listing.licence, listing.signer),
                 )
                 try:
-                    fresh, files = await self._read(group, register, report)
-                    if register is None:
-                        fresh = _with_claims(fresh, [piece.claim for piece in listing.pieces])
-                    await self._keep(fresh, files)
+                    await self._keep(*await self._read(group, register, report))
                 except Refused as error:
                     await self.shelf.report_fault(listing.root, error.message, self._clock.now(), replace=True)
                     report({"faulty": listing.root, "why": error.message})
@@ -130,7 +127,7 @@ class Catalogue:
             found.candidates += some.candidates
             found.skipped += some.skipped
         for skipped in found.skipped:
-            report(_skipped(skipped.source, skipped.why))
+            report({"skipped": skipped.source, "why": skipped.why})
         return found
 
     async def _groups(self, wanted: Wanted, candidates: Sequence[Candidate], report: Report) -> list[Group]:
@@ -171,7 +168,7 @@ class Catalogue:
             try:
                 commitment = await kernel.commp(candidate.source, _progress(report, candidate.source))
             except ShaleError as error:
-                report(_skipped(candidate.source, error.message))
+                report({"skipped": candidate.source, "why": error.message})
                 continue
             if commitment.v1 in wanted:
                 found.setdefault(commitment.v1, candidate.source)
@@ -198,8 +195,7 @@ class Catalogue:
             listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
             described = describe(group.name, indexed.root, indexed.pieces[indexed.root_piece].v1, listing)
             pieces = [Piece(piece.v1, piece.padded_size) for piece in indexed.pieces]
-            if register is not None:
-                pieces = await _claimed(register, pieces, group.sources, report)
+            claims = await self._claims(register, pieces, group.sources, report)
             description, licence, signer = group.described
             item = Item(
                 replace(
@@ -207,7 +203,7 @@ class Catalogue:
                     description=description,
                     licence=licence,
                     signer=signer,
-                    pieces=tuple(pieces),
+                    pieces=tuple(replace(piece, claim=claim) for piece, claim in zip(pieces, claims, strict=True)),
                     checked_at=self._clock.now(),
                 ),
                 tuple(
@@ -220,6 +216,19 @@ class Catalogue:
             scratch.unlink(missing_ok=True)
             raise
         return item, sorted((file.path or described.name, file.size) for file in listing)
+
+    async def _claims(
+        self, register: Register | None, pieces: Sequence[Piece], sources: Sequence[str], report: Report
+    ) -> list[Claim | None]:
+        """The pieces' claims; where no node tells of them now, those that are known."""
+        if register is not None:
+            try:
+                places = zip(pieces, sources, strict=True)
+                return [await register.claim_of(piece, sector_of(source)) for piece, source in places]
+            except ShaleError as error:
+                report({"notice": f"claims are as they were last known: {error.message}"})
+        known = {piece.cid: piece.claim for item in await self.shelf.all() for piece in item.listing.pieces}
+        return [known.get(piece.cid) for piece in pieces]
 
     async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> None:
         """On the shelf first: without its index a dataset is slower to mount, an index without a dataset is litter."""
@@ -240,26 +249,5 @@ def _check_pieces(group: Group, indexed: Indexed) -> None:
             raise Refused(f"{group.sources[number]} is the piece {piece.v1}, which is not claimed in its sector")
 
 
-async def _claimed(register: Register, pieces: Sequence[Piece], sources: Sequence[str], report: Report) -> list[Piece]:
-    try:
-        return [
-            replace(piece, claim=await register.claim_of(piece, sector_of(source)))
-            for piece, source in zip(pieces, sources, strict=True)
-        ]
-    except ShaleError as error:
-        report({"notice": f"without claims: {error.message}"})
-        return list(pieces)
-
-
-def _with_claims(item: Item, claims: Sequence[Any]) -> Item:
-    pieces = tuple(replace(piece, claim=claim) for piece, claim in zip(item.listing.pieces, claims, strict=True))
-    listing: Dataset = replace(item.listing, pieces=pieces)
-    return replace(item, listing=listing)
-
-
 def _progress(report: Report, what: str) -> Callable[[int, int], None]:
     return lambda done, total: report({"reading": what, "done": done, "total": total})
-
-
-def _skipped(source: str, why: str) -> dict[str, Any]:
-    return {"skipped": source, "why": why}

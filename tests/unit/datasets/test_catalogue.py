@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
-from shale.datasets.catalogue import check_name, describe, read_car
+from shale.datasets.catalogue import check_name, describe
 from shale.datasets.kernel import Listed
-from shale.errors import InputRefused, Refused
+from shale.errors import InputRefused
 from shale.market.offer import Dataset, Entry
 from shale.units import Cid
 
@@ -46,10 +45,3 @@ def test_an_entry_fits_an_offer_whatever_its_name() -> None:
 def test_a_name_that_no_offer_can_carry_is_refused(name: str) -> None:
     with pytest.raises(InputRefused):
         check_name(name)
-
-
-async def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="is not a file"):
-        await read_car(tmp_path, "digits")
-    with pytest.raises(InputRefused, match="absolute"):
-        await read_car(Path("digits.car"), "digits")

@@ -333,7 +333,8 @@ async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample,
     assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert "claims.json" in (await room.client.get("/datasets")).json()["trouble"]
     lines = await room.ask("/datasets", {"sources": [str(sample.car)]})
-    assert any("without claims" in line.get("notice", "") for line in lines)
+    assert any("last known" in line.get("notice", "") for line in lines)
+    assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert await room.offered() == [sample.root]
 
 
