@@ -51,6 +51,12 @@ class Faults:
                 await self._work_off(fault)
             except ShaleError as error:
                 log.error("dataset %s: %s", fault.root, error)
+            finally:
+                self._waiting.task_done()
+
+    async def settled(self) -> None:
+        """Return when all that was reported is worked off."""
+        await self._waiting.join()
 
     def _is_new(self, root: Cid) -> bool:
         now = self._clock.steady()

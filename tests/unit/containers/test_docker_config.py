@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from shale.containers.docker_config import container_name, create_body, keys_archive, network_name
-from shale.containers.engine import ContainerSpec, Mount
-from shale.errors import ConfigError
+from shale.containers.engine import ContainerSpec, Mount, Volume
+from shale.errors import ConfigError, InputRefused
 from shale.market.resources import Resources
 from shale.units import LeaseId
 
@@ -55,6 +55,23 @@ def test_every_mount_is_read_only_and_private() -> None:
     for mount in config["Mounts"]:
         assert mount["ReadOnly"] is True
         assert mount["BindOptions"] == {"Propagation": "rprivate"}
+
+
+def test_a_volume_comes_read_only_from_its_driver_and_takes_nothing_of_the_image() -> None:
+    config = host_config(replace(SPEC, volumes=(Volume("bafy.b1", "shale", "/data"),)))
+    [volume] = [mount for mount in config["Mounts"] if mount["Type"] == "volume"]
+    assert (volume["Source"], volume["Target"], volume["ReadOnly"]) == ("bafy.b1", "/data", True)
+    assert volume["VolumeOptions"]["DriverConfig"] == {"Name": "shale"}
+    assert volume["VolumeOptions"]["NoCopy"] is True
+
+
+def test_a_volume_takes_no_place_of_the_systems_but_its_own() -> None:
+    host_config(replace(SPEC, volumes=(Volume("v", "shale", "/.shale/dataset"),)))
+    for target in ("/.shale/bin", "/.shale/dataset/x", "/etc", "data"):
+        with pytest.raises(InputRefused):
+            host_config(replace(SPEC, volumes=(Volume("v", "shale", target),)))
+    with pytest.raises(InputRefused, match="one mount point"):
+        host_config(replace(SPEC, volumes=(Volume("v", "shale", "/data"), Volume("w", "shale", "/data"))))
 
 
 def test_the_images_own_command_does_not_run() -> None:

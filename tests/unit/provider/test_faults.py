@@ -1,0 +1,137 @@
+"""Faults of mounted datasets: counted all, told a few, no longer offered; and holds whose holders are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+from tests.desks import ROOT, Counter, open_counter
+
+from shale.containers.engine import ContainerSpec
+from shale.containers.memory import MemoryEngine
+from shale.datasets.driver import holder_of
+from shale.datasets.holding import Holding
+from shale.datasets.memory import MemoryVolumes
+from shale.datasets.volumes import Fault
+from shale.market.lease import EndReason
+from shale.market.resources import Resources
+from shale.provider.faults import PER_MINUTE, Faults
+from shale.provider.lease_volumes import LeaseVolumes, Offered
+from shale.provider.shelf import Shelf
+from shale.tunnel.messages import Notice
+from shale.units import Cid, LeaseId
+
+LEASE, OTHER = LeaseId("0x" + "a1" * 31), LeaseId("0x" + "a2" * 31)
+CORRUPT = Fault(ROOT, "corrupt", "its bytes have another hash", "a", "bafy", 4096)
+
+
+@dataclass
+class Leases:
+    """What the faults need of the lifecycle."""
+
+    told: list[tuple[Cid, Notice]] = field(default_factory=list)
+    ended: list[tuple[LeaseId, EndReason]] = field(default_factory=list)
+
+    async def tell(self, root: Cid, notice: Notice) -> None:
+        self.told.append((root, notice))
+
+    def living(self) -> list[LeaseId]:
+        return [LEASE]
+
+    async def end(self, lease: LeaseId, reason: EndReason) -> None:
+        self.ended.append((lease, reason))
+
+
+@dataclass
+class Room:
+    counter: Counter
+    shelf: Shelf
+    leases: Leases
+    metrics: CollectorRegistry
+    faults: Faults
+
+    def counted(self, kind: str) -> float:
+        return self.metrics.get_sample_value("shale_dataset_faults_total", {"kind": kind}) or 0.0
+
+    async def worked_off(self) -> None:
+        await self.faults.settled()
+
+
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with open_counter(tmp_path) as counter:
+        shelf, leases, metrics = Shelf(counter.desk.store), Leases(), CollectorRegistry()
+        untyped: Any = leases
+        faults = Faults(shelf, untyped, counter.clock, metrics)
+        work = asyncio.create_task(faults.run())
+        yield Room(counter, shelf, leases, metrics, faults)
+        work.cancel()
+
+
+async def test_a_fault_is_told_to_the_leases_and_the_dataset_no_longer_offered(room: Room) -> None:
+    assert await Offered(room.shelf).roots() == [ROOT]
+    room.faults.report(CORRUPT)
+    await room.worked_off()
+    assert await Offered(room.shelf).roots() == []
+    text = "dataset fault at a, offset 4096 of the piece: corrupt block"
+    assert room.leases.told == [(ROOT, Notice("dataset", text))]
+    assert [item.fault for item in await room.shelf.all()] == [text]
+
+
+async def test_of_very_many_faults_all_are_counted_and_a_few_told(room: Room) -> None:
+    for _ in range(1000):
+        room.faults.report(CORRUPT)
+    await room.worked_off()
+    assert len(room.leases.told) == PER_MINUTE
+    assert room.counted("corrupt") == 1000
+    await room.counter.clock.advance(61)
+    room.faults.report(CORRUPT)
+    await room.worked_off()
+    assert len(room.leases.told) == PER_MINUTE + 1
+
+
+async def test_a_mount_that_died_ends_the_living_leases_that_held_it(room: Room) -> None:
+    holders = frozenset({f"lease:{LEASE}", f"lease:{OTHER}", "lease:junk", "docker:bafy:1"})
+    room.faults.report(Fault(ROOT, "gone", "the dataset's mount has died", holders=holders))
+    await room.worked_off()
+    assert room.leases.ended == [(LEASE, EndReason.HOST_FAILURE)]
+    assert await Offered(room.shelf).roots() == [ROOT], "its bytes are sound as far as anybody knows"
+
+
+class TestLeaseVolumes:
+    def setup_method(self) -> None:
+        self.volumes, self.engine = MemoryVolumes(), MemoryEngine()
+        self.leased = LeaseVolumes(self.volumes, self.engine, "shale")
+        self.holding = Holding(ROOT, ("/cars/one.car",))
+
+    async def test_holds_of_leases_that_ended_meanwhile_are_released(self) -> None:
+        for lease in (LEASE, OTHER):
+            await self.leased.hold(lease, self.holding)
+        await self.leased.release_all_but([OTHER])
+        assert await self.leased.leases(ROOT) == {OTHER}
+
+    async def test_holds_of_containers_that_are_gone_are_released(self, room: Room) -> None:
+        held = await room.counter.lease(room.counter.order())
+        volumes = self.leased.of(held)
+        names = [volume.name for volume in volumes]
+        resources = Resources(100, 1 << 20)
+        await self.engine.start(
+            ContainerSpec(held.id, "one", "shale/base:latest", resources, Path("/g"), Path("/k"), volumes=volumes)
+        )
+        await self.leased.hold(held.id, self.holding)
+        for name, caller in ((names[0], "1"), (names[1], "2"), ("bafyother", "3")):
+            await self.volumes.hold(self.holding, holder_of(name, caller))
+        assert await self.leased.release_unused(frozenset()) == {holder_of("bafyother", "3")}
+        assert len(self.volumes.mounted[ROOT]) == 4, "seen once is not enough"
+        await self.leased.release_unused(frozenset({holder_of("bafyother", "3")}))
+        assert self.volumes.mounted[ROOT] == {
+            f"lease:{held.id}", holder_of(names[0], "1"), holder_of(names[1], "2")
+        }  # fmt: skip
+        await self.engine.remove(held.id, names)
+        await self.leased.release_unused()
+        assert self.volumes.mounted[ROOT] == {f"lease:{held.id}"}
