@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.e2e.world import SHALE, Json, processes
 
 KEYS = {
+    "dataset": {"root", "piece", "claim", "sector", "proven_leaves"},
     "lease": {
         "order_to_shell_seconds",
         "ticks",
@@ -76,6 +77,8 @@ def check(report: Json, shown: str) -> None:
     assert lease["paid_attofil"] % lease["paid_seconds"] == 0
     assert lease["end_reason"] == "client_ended"
     assert 0 < lease["order_to_shell_seconds"] < 60
+    assert report["dataset"]["proven_leaves"] == 32
+    assert report["dataset"]["piece"].startswith("baga6ea4seaq")
     assert report["training"]["epochs"] == 2
     assert report["training"]["accuracy"] > 0.5
     assert settlement["batch_size"] >= 1

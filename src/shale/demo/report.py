@@ -33,6 +33,7 @@ class Report:
 
     console: Console
     steps: list[Step] = field(default_factory=list)
+    dataset: dict[str, Any] = field(default_factory=dict)
     lease: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     settlement: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Report:
         raw: dict[str, Any] = {
             "ok": ok,
             "steps": [{"name": s.name, "seconds": s.seconds, "detail": s.detail} for s in self.steps],
+            "dataset": self.dataset,
             "lease": self.lease,
             "training": self.training,
             "settlement": self.settlement,
@@ -81,7 +83,11 @@ class Report:
         table = Table(title="One lease, from order to review", show_header=False, title_style="bold", min_width=60)
         table.add_column(style="cyan")
         table.add_column()
-        lease, settlement = self.lease, self.settlement
+        lease, settlement, dataset = self.lease, self.settlement, self.dataset
+        table.add_row(
+            "dataset",
+            f"sector {dataset['sector']}, claim {dataset['claim']}, {dataset['proven_leaves']} leaves proven up to it",
+        )
         table.add_row("order to shell", f"{lease['order_to_shell_seconds']:.2f} s")
         table.add_row("training", f"accuracy {self.training['accuracy']:.4f} after {self.training['epochs']} epochs")
         table.add_row(

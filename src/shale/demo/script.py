@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import shale
+from shale.chain.lotus import EPOCH_SECONDS
+from shale.chain.lotus_desk import GENESIS
+from shale.clock import SystemClock
 from shale.demo.ledger import ChainView
 from shale.demo.report import Report
 from shale.demo.stage import Stage
@@ -17,6 +20,8 @@ from shale.errors import ConfigError, Refused, Unavailable
 from shale.units import AttoFil, format_bytes
 
 _PAYOUT = "0x000000000000000000000000000000000000dEaD"
+_MINER, _SECTOR, _CLAIM = 1000, 1, 5432
+_SAMPLE = 32
 _PRIMES = "664579 primes below 10000000"
 
 
@@ -28,13 +33,15 @@ def play(stage: Stage, report: Report, image: str, epochs: int) -> None:
         stage.share_network()
         step.detail = f"market {deployed['market']}"
     view = ChainView(stage.provider_home)
-    with report.step("pack a dataset: 1797 handwritten digits as files") as step:
-        root, car = _pack(stage)
-        step.detail = f"root {root}"
-    provider = _raise_provider(stage, report, image, car)
+    with report.step("pack 1797 handwritten digits as a piece, and lay it into an unsealed sector") as step:
+        packed = _pack(stage)
+        root = str(packed["root"])
+        step.detail = f"root {root}, piece {packed['piece_cid']}"
+    provider = _raise_provider(stage, report, image, packed)
     client = _fund_client(stage, report)
     _find(stage, report, root)
     lease = _lease(stage, report, root, image)
+    _prove_dataset(stage, report, lease["name"], packed)
     _train(stage, report, lease["name"], epochs)
     _build(stage, report, lease["name"])
     _settle(stage, report, view, lease, provider, client)
@@ -58,24 +65,55 @@ def examples() -> Path:
     return folder
 
 
-def _pack(stage: Stage) -> tuple[str, Path]:
+def _pack(stage: Stage) -> dict[str, Any]:
+    """The dataset as a sealing provider keeps it: a piece in the unsealed copy of a sector."""
     digits, car = stage.folder / "digits", stage.folder / "digits.car"
     subprocess.run([sys.executable, str(examples() / "make_digits.py"), str(digits)], check=True, timeout=120)
-    packed = stage.provider("piece", "pack", str(digits), str(car))
-    return packed["root"], car
+    packed: dict[str, Any] = stage.provider("piece", "pack", str(digits), str(car))
+    unsealed = stage.folder / "unsealed"
+    unsealed.mkdir()
+    sector = unsealed / f"s-t0{_MINER}-{_SECTOR}"
+    stage.provider("piece", "pad", str(car), str(sector), "--sector-size", "8MiB", "--at", str(packed["padded_size"]))
+    return packed
 
 
-def _raise_provider(stage: Stage, report: Report, image: str, car: Path) -> str:
+def _claims(stage: Stage, packed: dict[str, Any]) -> Path:
+    """What the chain would say of that sector, in the shape of Lotus's StateGetClaims."""
+    started = (SystemClock().now() - GENESIS) // EPOCH_SECONDS - 2880
+    claim = {
+        "Provider": _MINER,
+        "Client": 1001,
+        "Data": {"/": packed["piece_cid"]},
+        "Size": packed["padded_size"],
+        "TermMin": 518400,
+        "TermMax": 1555200,
+        "TermStart": started,
+        "Sector": _SECTOR,
+    }
+    path = stage.folder / "claims.json"
+    path.write_text(json.dumps({str(_CLAIM): claim}))
+    return path
+
+
+def _raise_provider(stage: Stage, report: Report, image: str, packed: dict[str, Any]) -> str:
     with report.step("a provider: key, settings, stock; its daemon as a process of its own") as step:
+        lotus = stage.raise_lotus(_claims(stage, packed))
         made = stage.provider(
             "provider", "init", "--name", "demo-provider", "--port", str(stage.api_port),
             "--gateway-port", str(stage.gateway_port), "--image", image, "--tick", "1s", "--payout", _PAYOUT,
-            "--volume-driver", stage.volume_driver,
+            "--volume-driver", stage.volume_driver, "--lotus", lotus, "--miner", f"f0{_MINER}",
         )  # fmt: skip
         stage.provider("chain", "fund", made["operator"], "100 FIL")
         stage.raise_provider()
-        added = stage.provider("provider", "datasets", "add", str(car), "--name", "digits")
-        step.detail = f"{made['operator']} offers {added['added'][0]['files']} files"
+        step.detail = str(made["operator"])
+    with report.step("offer what its unsealed sectors hold, joined with the chain's verified claims") as step:
+        raw = stage.provider("provider", "datasets", "add", str(stage.folder / "unsealed"), "--name", "digits")
+        [added] = raw["added"]
+        [piece] = added["pieces"]
+        if added["root"] != packed["root"] or (piece["claim"], piece["sector"]) != (_CLAIM, _SECTOR):
+            raise Refused(f"the sector's dataset was not found as it was packed: {added}")
+        report.dataset = {"root": added["root"], "piece": piece["piece"], "claim": _CLAIM, "sector": _SECTOR}
+        step.detail = f"{added['files']} files, piece in sector {_SECTOR}, claim {_CLAIM}"
     return str(made["operator"])
 
 
@@ -114,6 +152,20 @@ def _lease(stage: Stage, report: Report, root: str, image: str) -> dict[str, Any
             report.say(line)
         step.detail = f"shell after {seconds:.2f} s"
     return lease
+
+
+def _prove_dataset(stage: Stage, report: Report, name: str, packed: dict[str, Any]) -> None:
+    with report.step("prove from the client's side that the dataset is what was ordered") as step:
+        mounted = stage.ssh("ssh", f"shale-{name}", "grep ' /data ' /proc/mounts").stdout.strip()
+        report.say(f"$ ssh shale-{name} \"grep ' /data ' /proc/mounts\"")
+        report.say(mounted)
+        if packed["root"] not in mounted or " fuse.shale ro" not in mounted:
+            raise Refused(f"the dataset is not mounted as it should be: {mounted!r}")
+        proven = stage.client("verify", name, "--sample", str(_SAMPLE))
+        if not proven["ok"] or proven["leaves"] != _SAMPLE or proven["piece"] != packed["piece_cid"]:
+            raise Refused(f"the dataset was not proven: {proven}")
+        report.dataset["proven_leaves"] = proven["leaves"]
+        step.detail = f"{proven['leaves']} random leaves up to the root, the root up to the piece"
 
 
 def _train(stage: Stage, report: Report, name: str, epochs: int) -> None:

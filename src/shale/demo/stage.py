@@ -35,7 +35,7 @@ class Stage:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.provider_home = Home(private_dir(self.folder / "p"))
         self.client_home = Home(private_dir(self.folder / "c"))
-        self.rpc_port, self.api_port, self.gateway_port = _free_ports(3)
+        self.rpc_port, self.api_port, self.gateway_port, self.lotus_port = _free_ports(4)
         self.volume_driver = _driver_name(self.api_port)
         for home in (self.provider_home, self.client_home):
             write_private(home.root / "password", secrets.token_hex(16).encode())
@@ -121,10 +121,26 @@ class Stage:
 
     def raise_provider(self) -> dict[str, Any]:
         """Start the provider's daemon as a process of its own; returns when it serves."""
-        log = (self.folder / "provider.log").open("w")
+        raw, self._provider_process = self._raise("provider", "provider", "up")
+        return raw
+
+    def raise_lotus(self, claims: Path) -> str:
+        """Start the Lotus-shaped endpoint over a file of claims; its URL."""
+        raw, process = self._raise("lotus", "chain", "lotus", "--claims", str(claims), "--port", str(self.lotus_port))
+
+        def end() -> None:
+            process.terminate()
+            process.wait(30)
+
+        self._stack.callback(end)
+        return str(raw["url"])
+
+    def _raise(self, name: str, *words: str) -> tuple[dict[str, Any], subprocess.Popen[str]]:
+        """Start a long-lived `shale` command of the provider's; what it says once it is ready."""
+        log = (self.folder / f"{name}.log").open("w")
         self._stack.callback(log.close)
         process = subprocess.Popen(
-            [*self._shale, "provider", "up", "--json"],
+            [*self._shale, *words, "--json"],
             env=self._environment(self.provider_home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -132,18 +148,17 @@ class Stage:
             text=True,
             start_new_session=True,
         )
-        self._provider_process = process
         assert process.stdout is not None, "asked for a pipe"
         line = process.stdout.readline()
         if not line.strip():
-            raise Unavailable(f"the provider did not start ({self._last_log_line()})", "see the message above")
+            raise Unavailable(f"the {name} did not start ({self._last_log_line(name)})", "see the message above")
         raw = json.loads(line)
         if "error" in raw:
             raise from_wire(raw["error"]["code"], raw["error"]["message"], raw["error"]["hint"])
-        return dict(raw)
+        return dict(raw), process
 
-    def _last_log_line(self) -> str:
-        lines = (self.folder / "provider.log").read_text(errors="replace").strip().splitlines()
+    def _last_log_line(self, name: str) -> str:
+        lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "no message"
 
     def ssh(self, program: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -51,6 +51,10 @@ def group() -> None:
     show_default=True,
     help="Name of the Docker volume driver that shows the datasets; one for each provider on a machine.",
 )
+@click.option(
+    "--lotus", default="", metavar="URL", help="Lotus node whose verified claims the datasets are joined with."
+)
+@click.option("--miner", default="", metavar="ID", help="Your miner id, f01234, where the registry doesn't know it.")
 @click.option("--cpus", default="", help="Offer at most this many cores.")
 @click.option("--memory", default="", help="Offer at most this much memory.")
 @password_file
@@ -69,6 +73,8 @@ def init(
     price_memory: str,
     price_gpu: str,
     volume_driver: str,
+    lotus: str,
+    miner: str,
     cpus: str,
     memory: str,
     password_file: Path | None,
@@ -97,6 +103,8 @@ def init(
         memory=price_memory,
         gpu=price_gpu,
         volume_driver=volume_driver,
+        lotus=lotus,
+        miner=miner,
         cpus=cpus,
         memory_stock=memory,
     )
