@@ -49,7 +49,12 @@ type section struct {
 // VerifyBlocks compares the blocks of a CAR with their CIDs: all, or, if sample isn't 0, as many chosen at random, which
 // nobody can foresee. What is wrong with the source is found, not an error; a source that is no CAR at all is.
 func VerifyBlocks(ctx context.Context, src Source, sample int) (Checked, error) {
-	v := &verifier{src: src, queue: make(chan section, 64)}
+	return verifyBlocks(ctx, src, sample, 64)
+}
+
+// verifyBlocks has as many blocks wait as queue says.
+func verifyBlocks(ctx context.Context, src Source, sample, queue int) (Checked, error) {
+	v := &verifier{src: src, queue: make(chan section, queue)}
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), 8) {
 		workers.Go(v.work)

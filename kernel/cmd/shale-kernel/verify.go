@@ -49,11 +49,7 @@ func runVerify(args []string) error {
 		return err
 	}
 	defer src.Close()
-	passes := int64(1)
-	if want.Defined() {
-		passes++
-	}
-	p := withProgress(src, passes*src.Size(), *told && *sample == 0)
+	p := withProgress(src, src.Size(), *told && *sample == 0)
 	v, err := judge(context.Background(), p, want, *sample)
 	p.stop()
 	if err != nil {
@@ -94,22 +90,21 @@ func pieceToVerify(text, option string, sample int) (cid.Cid, error) {
 	return id, nil
 }
 
-// judge checks the blocks, and then the piece. What is no CAR has no blocks, which is fine if its piece CID is known.
+// judge checks the blocks and the piece, in one pass if both are read whole. What is no CAR has no blocks, which is fine if
+// its piece CID is known.
 func judge(ctx context.Context, src piece.Source, want cid.Cid, sample int) (*verdict, error) {
-	v := &verdict{Problems: []piece.Problem{}}
-	checked, err := piece.VerifyBlocks(ctx, src, sample)
-	var format *piece.FormatError
-	if err != nil && (!want.Defined() || !errors.As(err, &format)) {
+	found, err := look(ctx, src, want.Defined(), sample)
+	if err != nil {
 		return nil, err
 	}
-	v.Blocks, v.Verified, v.Faults = checked.Blocks, checked.Verified, checked.Faults
-	v.Problems = append(v.Problems, checked.Problems...)
+	var format *piece.FormatError
+	if found.Blocks != nil && (!want.Defined() || !errors.As(found.Blocks, &format)) {
+		return nil, found.Blocks
+	}
+	v := &verdict{Blocks: found.Checked.Blocks, Verified: found.Checked.Verified, Faults: found.Checked.Faults}
+	v.Problems = append([]piece.Problem{}, found.Checked.Problems...)
 	if want.Defined() {
-		c, err := piece.CommitTo(ctx, src)
-		if err != nil {
-			return nil, err
-		}
-		got, named := c.V1.String(), c.Names(want)
+		got, named := found.Commitment.V1.String(), found.Commitment.Names(want)
 		v.Piece, v.PieceNamed = &got, &named
 		if !named {
 			v.Faults++
@@ -118,4 +113,15 @@ func judge(ctx context.Context, src piece.Source, want cid.Cid, sample int) (*ve
 	}
 	v.OK = v.Faults == 0
 	return v, nil
+}
+
+func look(ctx context.Context, src piece.Source, whole bool, sample int) (found piece.Whole, err error) {
+	if whole && sample == 0 {
+		return piece.VerifyWhole(ctx, src)
+	}
+	found.Checked, found.Blocks = piece.VerifyBlocks(ctx, src, sample)
+	if whole {
+		found.Commitment, err = piece.CommitTo(ctx, src)
+	}
+	return found, err
 }
