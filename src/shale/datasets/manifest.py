@@ -1,6 +1,6 @@
 """Manifest: what a dataset is, as whoever prepared it signed it: its name, root, and the pieces that make it.
 
-The chain holds no names and no file trees, so this stands beside it (docs/protocol.md, section 9). The signature is
+The chain holds no names and no file trees, so this stands beside it (docs/protocol.md, section 11). The signature is
 that of an Ethereum account over a text (EIP-191): a heading and the canonical JSON of the manifest.
 """
 
@@ -142,7 +142,7 @@ def _piece(raw: object) -> ManifestPiece:
         raise InputRefused("a piece has the keys piece, raw_size and padded_size")
     padded = whole(raw["padded_size"], _MAX_SIZE)
     size = whole(raw["raw_size"], _MAX_SIZE)
-    # fr32: 127 bytes are stored as 128 (shared facts of the format: docs/guide/datasets.md).
+    # fr32: 127 bytes are stored as 128 (docs/guide/datasets.md).
     if padded < 128 or padded & (padded - 1) or not 0 < size <= padded // 128 * 127:
         raise InputRefused("a piece's sizes don't fit each other")
     return ManifestPiece(checked_piece_cid(raw["piece"]), size, padded)
