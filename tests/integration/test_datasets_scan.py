@@ -1,0 +1,96 @@
+"""What a scan finds at a place: pieces of sectors by claim and by head, files by their first bytes; all bounded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.cars import Sample, pack_sample
+
+from shale.datasets import kernel, scan, sources
+from shale.datasets.scan import is_car_head, sector_of
+from shale.errors import Refused
+from shale.units import Cid
+
+HEAD = bytes.fromhex("3aa265726f6f747381d82a58250001701220") + b"\x11" * 14
+
+
+@pytest.fixture
+async def sample(tmp_path: Path) -> Sample:
+    return await pack_sample(tmp_path)
+
+
+async def test_of_several_claimed_sizes_the_commitment_tells_which(sample: Sample, tmp_path: Path) -> None:
+    sector = tmp_path / "s-t01000-7"
+    place = await sources.pad(sample.car, sector, "8MiB", "0")
+    await sources.pad(sample.car, sector, "8MiB", str(place.size))
+    twice = place.size * 2
+    deal = (await kernel.commp(f"sector:{sector}?offset=0&size={twice}")).v1
+    claims = {deal: twice, Cid("baga6ea4seaqmfldjtozgne6adk7eve2vdxte7vzlivae7nzsbrawobo546zkijq"): place.size}
+    found = await scan.scan(str(sector), lambda miner, number: claims if (miner, number) == (1000, 7) else {})
+    assert [candidate.source for candidate in found.candidates] == [f"sector:{sector}?offset=0&size={twice}"]
+    assert found.candidates[0].expected == frozenset(claims)
+    assert found.skipped == []
+
+
+async def test_a_car_that_no_claim_of_the_sector_names_is_told_with_its_offset(sample: Sample, tmp_path: Path) -> None:
+    sector = tmp_path / "s-t01000-7"
+    await sources.pad(sample.car, sector, "8MiB", "4MiB")
+    others = {Cid(f"piece{size}"): size for size in (1 << 20, 1 << 21)}
+    found = await scan.scan(str(sector), lambda miner, number: others)
+    assert found.candidates == []
+    assert next(skipped.why for skipped in found.skipped).startswith(f"offset {4 << 20}: ")
+
+
+async def test_a_sector_full_of_false_heads_is_given_up(tmp_path: Path) -> None:
+    sector = tmp_path / "s-t01000-8"
+    sector.write_bytes((HEAD + bytes(96)) * 64 * 1024)  # 8 MiB, all of it unsealed
+    found = await scan.scan(str(sector))
+    assert found.candidates == []
+    assert 1 <= len(found.skipped) <= scan.MAX_WRONG + 1
+    assert "only look like a CAR" in found.skipped[-1].why
+
+
+async def test_a_folder_is_read_without_going_astray(sample: Sample, tmp_path: Path) -> None:
+    folder = tmp_path / "storage"
+    (folder / "unsealed").mkdir(parents=True)
+    (folder / "cache" / "deep").mkdir(parents=True)
+    (folder / "unsealed" / "loop").symlink_to(folder)
+    os.mkfifo(folder / "unsealed" / "s-t01000-1")
+    (folder / "unsealed" / "renamed").write_bytes(sample.car.read_bytes())
+    found = await scan.scan(str(folder))
+    assert [candidate.source for candidate in found.candidates] == [str(folder / "unsealed" / "renamed")]
+
+
+async def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "MAX_ENTRIES", 3)
+    for number in range(4):
+        (tmp_path / str(number)).touch()
+    with pytest.raises(Refused, match="over 3 files"):
+        await scan.scan(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        ("sector:/d/s-t01000-7?offset=0&size=1MiB", 7),
+        ("aggregate:sector:/d/s-t01000-7#2", 7),
+        ("park:/d/s-t00-12", None),
+        ("/d/x.car", None),
+        ("http://h/s-t01000-7", None),
+    ],
+)
+def test_a_sectors_number_stands_in_its_files_name(source: str, number: int | None) -> None:
+    assert sector_of(source) == number
+
+
+@pytest.mark.parametrize("head", [b"", b"\xa2\x65roots", b"\0" * 31, b"\x80\x80\x80\x80\xa2\x65roots"])
+def test_what_does_not_begin_as_a_car(head: bytes) -> None:
+    assert not is_car_head(head)
+
+
+def test_cars_of_both_versions_are_known_by_their_heads(sample: Sample) -> None:
+    assert is_car_head(sample.car.read_bytes()[:31])
+    assert is_car_head(HEAD[:31])
+    assert is_car_head(bytes.fromhex("0aa16776657273696f6e02"))
