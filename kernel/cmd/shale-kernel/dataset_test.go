@@ -14,6 +14,7 @@ import (
 
 	"github.com/shale-cloud/shale/kernel/dataset"
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/inclusion"
 	"github.com/shale-cloud/shale/kernel/piece/piecetest"
 )
 
@@ -89,6 +90,37 @@ func TestDatasetOverPiecesOfEveryKindIsOne(t *testing.T) {
 	startedWith(t, append([]string{"--source"}, append(indexed, "--dir", dir)...)...)
 	if got, err := os.ReadFile(filepath.Join(dir, "large")); err != nil || !bytes.Equal(got, large) {
 		t.Errorf("%d bytes from the mount, %v", len(got), err)
+	}
+}
+
+func TestProofsOfAnIndexedDatasetHaveThePieces(t *testing.T) {
+	car, large := packedDir(t)
+	path := filepath.Join(t.TempDir(), "index")
+	record := decoded[dataset.Record](t, "index", car, "--out", path, "--json")
+	dir := t.TempDir()
+	startedWith(t, "--source", car, "--index", path, "--proofs", "--dir", dir)
+	if got, err := os.ReadFile(filepath.Join(dir, "data", "large")); err != nil || !bytes.Equal(got, large) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "proofs", "piece.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := inclusion.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, root := cid.MustParse(record.Pieces[0].V1), cid.MustParse(record.Root)
+	section, _, err := proof.Verify(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := inclusion.BlockIn(section, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown, err := os.ReadFile(filepath.Join(dir, "proofs", "blocks", record.Root)); err != nil || !bytes.Equal(shown, block) {
+		t.Errorf("%d bytes, %v", len(shown), err)
 	}
 }
 
