@@ -3,6 +3,7 @@
 package dataset
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -40,7 +41,7 @@ func Open(texts []string, root, path string) (*Dataset, error) {
 		}
 		defer stored.close()
 	}
-	src, err := openPieces(texts, stored.stamps())
+	src, err := openPieces(context.Background(), texts, stored.stamps())
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +60,26 @@ func Open(texts []string, root, path string) (*Dataset, error) {
 	return d, nil
 }
 
+// Contents are the files and symlinks of a dataset, and their bytes.
+type Contents struct {
+	Files int   `json:"files"`
+	Size  int64 `json:"size"`
+}
+
+// Contents counts them.
+func (d *Dataset) Contents() Contents { return contentsOf(d.Tree) }
+
+func contentsOf(tree *unixfs.Tree) (c Contents) {
+	_ = tree.Walk(func(e *unixfs.Entry) error {
+		if e.Type != unixfs.Directory {
+			c.Files++
+			c.Size += e.Size
+		}
+		return nil
+	})
+	return c
+}
+
 // Proof is the inclusion proof of the root's block in its piece, as JSON; nil without an index that has one.
 func (d *Dataset) Proof() ([]byte, error) {
 	if d.Record == nil || d.Record.Proof == nil {
@@ -70,8 +91,9 @@ func (d *Dataset) Proof() ([]byte, error) {
 // Close closes the pieces.
 func (d *Dataset) Close() error { return d.Source.Close() }
 
-// openPieces opens them all or none. stamps are what some were like when they were opened before, by their texts.
-func openPieces(texts []string, stamps map[string]string) (piece.Source, error) {
+// openPieces opens them all or none, to be read until ctx is done. stamps are what some were like when they were opened
+// before, by their texts.
+func openPieces(ctx context.Context, texts []string, stamps map[string]string) (piece.Source, error) {
 	if len(texts) > maxPieces {
 		return nil, fmt.Errorf("a dataset of %d pieces, more than %d", len(texts), maxPieces)
 	}
@@ -81,6 +103,9 @@ func openPieces(texts []string, stamps map[string]string) (piece.Source, error) 
 			part, err := source.OpenKnown(text, stamps[text])
 			if err != nil {
 				return nil, err
+			}
+			if ctx.Done() != nil {
+				part = untilDone{part, ctx}
 			}
 			parts = append(parts, part)
 		}
@@ -93,4 +118,19 @@ func openPieces(texts []string, stamps map[string]string) (piece.Source, error) 
 		return nil, err
 	}
 	return joined, nil
+}
+
+// An untilDone source is read until its context is done.
+type untilDone struct {
+	piece.Source
+	ctx context.Context
+}
+
+func (u untilDone) Stamp() string { return piece.Stamp(u.Source) }
+
+func (u untilDone) ReadAt(p []byte, off int64) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.Source.ReadAt(p, off)
 }

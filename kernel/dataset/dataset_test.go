@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -257,6 +258,13 @@ func TestWhatCannotBeIndexedLeavesNoIndex(t *testing.T) {
 	} {
 		if _, err := Build(t.Context(), []string{car}, root, path, Options{}); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: %v", root, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, bare := range []bool{true, false} {
+		if _, err := Build(ctx, []string{car}, "", path, Options{NoCommitment: bare}); err == nil || !strings.Contains(err.Error(), "canceled") {
+			t.Errorf("interrupted: %v", err)
 		}
 	}
 	if err := os.Truncate(car, 1<<19); err != nil {

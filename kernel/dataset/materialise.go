@@ -22,30 +22,10 @@ const (
 	newDir, newFile = 0o755, 0o644
 )
 
-// A Materialised is what was written.
-type Materialised struct {
-	Files int // and symlinks
-	Size  int64
-}
-
-// Contents are the files of the dataset and their bytes.
-func (d *Dataset) Contents() (m Materialised) {
-	_ = d.Tree.Walk(func(e *unixfs.Entry) error {
-		if e.Type != unixfs.Directory {
-			m.Files++
-		}
-		if e.Type == unixfs.File {
-			m.Size += e.Size
-		}
-		return nil
-	})
-	return m
-}
-
 // Materialise writes the dataset as a plain directory: each block verified, with the modes and times that are stored.
 // dir must not exist; it is there when all of it is, durably, and else nothing is. wrote, if set, is told of bytes that
 // were written, by several goroutines.
-func (d *Dataset) Materialise(ctx context.Context, dir string, wrote func(int)) (Materialised, error) {
+func (d *Dataset) Materialise(ctx context.Context, dir string, wrote func(int)) (Contents, error) {
 	contents := d.Contents()
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -186,6 +166,9 @@ func (w *materialiser) symlink(e *unixfs.Entry) error {
 	path := e.Path()
 	if err := w.root.Symlink(e.Target, path); err != nil {
 		return err
+	}
+	if w.wrote != nil {
+		w.wrote(len(e.Target))
 	}
 	return w.setTime(e, path)
 }

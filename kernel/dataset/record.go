@@ -14,9 +14,8 @@ import (
 
 // A Record is what an index says of its dataset beside the tree.
 type Record struct {
-	Root      string           `json:"root"`
-	Size      int64            `json:"size"`  // of the files together
-	Files     int              `json:"files"` // and symlinks
+	Root string `json:"root"`
+	Contents
 	Pieces    []Piece          `json:"pieces"`
 	RootPiece int              `json:"root_piece"`      // the one that holds the root's block
 	Proof     *inclusion.Proof `json:"proof,omitempty"` // that it does
@@ -49,7 +48,7 @@ func Build(ctx context.Context, texts []string, root, path string, options Optio
 	if err != nil {
 		return nil, err
 	}
-	src, err := openPieces(texts, nil)
+	src, err := openPieces(ctx, texts, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +77,7 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &Record{Root: root.String()}
-	_ = tree.Walk(func(e *unixfs.Entry) error {
-		if e.Type != unixfs.Directory {
-			r.Files++
-			r.Size += e.Size
-		}
-		return nil
-	})
+	r := &Record{Root: root.String(), Contents: contentsOf(tree)}
 	r.RootPiece, block.Offset = piece.PartAt(src, block.Offset)
 	for i, part := range piece.Parts(src) {
 		car := index.CARs[i]

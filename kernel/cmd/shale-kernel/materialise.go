@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"fmt"
+
+	"github.com/shale-cloud/shale/kernel/dataset"
 )
 
 func init() {
@@ -18,13 +20,14 @@ func runMaterialise(args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := interruptible()
-	defer stop()
 	d, err := option.open(paths[0])
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	// Until here a signal ends the process: nothing is written yet.
+	ctx, stop := interruptible()
+	defer stop()
 	p := startProgress(d.Contents().Size, *told)
 	done, err := d.Materialise(ctx, paths[1], func(n int) { p.done.Add(int64(n)) })
 	p.stop()
@@ -34,10 +37,9 @@ func runMaterialise(args []string) error {
 	root := d.Tree.Root.CID.String()
 	if *asJSON {
 		return printJSON(struct {
-			Root  string `json:"root"`
-			Files int    `json:"files"`
-			Size  int64  `json:"size"`
-		}{root, done.Files, done.Size})
+			Root string `json:"root"`
+			dataset.Contents
+		}{root, done})
 	}
 	fmt.Printf("root   %s\nsize   %d in %d files\n", root, done.Size, done.Files)
 	return nil
