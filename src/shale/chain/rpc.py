@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from shale.wire import read_json
 
 MAX_ANSWER = 8 << 20
 SECONDS = 20.0
+_LARGE = 1 << 20
 
 
 class Rpc:
@@ -60,7 +62,9 @@ class Rpc:
         """The result of one call. Raises NodeError when the node says no."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
-            answer = read_json(await self.post(json.dumps(request).encode()))
+            data = await self.post(json.dumps(request).encode())
+            # A large one takes seconds, in which the caller's loop has others to serve.
+            answer = read_json(data) if len(data) < _LARGE else await asyncio.to_thread(read_json, data)
         except ValueError:
             answer = None
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import heapq
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,17 +14,15 @@ from typing import Any
 from shale.clock import Clock
 from shale.datasets import kernel
 from shale.datasets.catalogue import check_name, describe
-from shale.datasets.kernel import Indexed
+from shale.datasets.kernel import Indexed, Listed
 from shale.datasets.manifest import SignedManifest
 from shale.datasets.scan import Candidate, Scanned, Skipped, scan, sector_of
 from shale.datasets.stamp import stamp
 from shale.errors import Closed, InputRefused, Refused, ShaleError
 from shale.market.offer import MAX_DATASETS, MAX_PIECES, Claim, Piece
 from shale.provider.claims import Claims, Register
-from shale.provider.shelf import Item, Place, Shelf
+from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf
 from shale.units import Cid
-
-log = logging.getLogger("shale.provider")
 
 Report = Callable[[dict[str, Any]], None]
 """Told, as JSON, of each step: what is read, what was added, what was left out and why."""
@@ -110,10 +108,12 @@ class Catalogue:
         await self.shelf.remove(root)
         (self._indexes / root).unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Clear up what a crash left half written."""
-        for scratch in self._indexes.glob(".*"):
-            scratch.unlink(missing_ok=True)
+    async def sweep(self) -> None:
+        """Clear up what a crash left: indexes half written, and of datasets that were removed."""
+        known = {item.listing.root for item in await self.shelf.all()}
+        for index in self._indexes.iterdir():
+            if index.name not in known:
+                index.unlink(missing_ok=True)
 
     async def _scan(self, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
         found = Scanned()
@@ -193,7 +193,10 @@ class Catalogue:
             if [await stamp(source) for source in group.sources] != before:
                 raise Refused(f"{what} changed while it was read", "add it when it is whole")
             listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
-            described = describe(group.name, indexed.root, indexed.pieces[indexed.root_piece].v1, listing)
+            # A million files take seconds, in which the daemon has leases to serve.
+            piece = indexed.pieces[indexed.root_piece].v1
+            described = await asyncio.to_thread(describe, group.name, indexed.root, piece, listing)
+            files = await asyncio.to_thread(_searchable, described.name, listing)
             pieces = [Piece(piece.v1, piece.padded_size) for piece in indexed.pieces]
             claims = await self._claims(register, pieces, group.sources, report)
             description, licence, signer = group.described
@@ -215,7 +218,7 @@ class Catalogue:
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
-        return item, sorted((file.path or described.name, file.size) for file in listing)
+        return item, files
 
     async def _claims(
         self, register: Register | None, pieces: Sequence[Piece], sources: Sequence[str], report: Report
@@ -239,6 +242,11 @@ class Catalogue:
         finally:
             with suppress(OSError):
                 item.index.unlink(missing_ok=True)
+
+
+def _searchable(name: str, listing: Sequence[Listed]) -> list[tuple[str, int]]:
+    """Path and size of the files that a search may find; a dataset that is one bare file has its name for a path."""
+    return heapq.nsmallest(MAX_SEARCHED, ((file.path or name, file.size) for file in listing))
 
 
 def _check_pieces(group: Group, indexed: Indexed) -> None:

@@ -125,7 +125,7 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         shelf = Shelf(store, indexes)
         miner = await _miner(chain, operator) or config.miner
         catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner))
-        catalogue.sweep()
+        await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
         machine = survey(config, home.provider)
         folder = gateway_folder(home.provider, operator)
