@@ -16,6 +16,7 @@ import pytest
 from eth_account import Account
 from starlette.applications import Starlette
 from tests.cars import Sample, pack_sample
+from tests.servers import served as served_piece
 
 from shale.chain.lotus_desk import GENESIS, LotusDesk, serve
 from shale.clock import ManualClock
@@ -315,6 +316,25 @@ async def test_a_sector_that_gets_another_piece_stays_offered(room: Room, sample
     sector.write_bytes(sector.read_bytes()[: 8 << 20][:-1])
     await room.lookout.look()
     assert await room.offered() == []
+
+
+async def test_a_server_that_goes_is_seen_when_servers_are_asked(room: Room, sample: Sample) -> None:
+    with served_piece(sample.car) as url:
+        (added,), left_out = await room.add(url)
+        assert (added["root"], added["piece"], left_out) == (sample.root, sample.piece, [])
+        await room.lookout.look()
+        assert await room.offered() == [sample.root]
+    await room.lookout.look(servers=False)
+    assert await room.offered() == [sample.root]
+    await room.lookout.look()
+    assert await room.offered() == []
+
+
+async def test_a_server_that_ignores_ranges_is_left_out(room: Room, sample: Sample) -> None:
+    with served_piece(sample.car, ranges=False) as url:
+        added, (left_out,) = await room.add(url)
+    assert added == []
+    assert "length" in left_out["why"] or "Range" in left_out["why"] or "how long" in left_out["why"]
 
 
 async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample, tmp_path: Path) -> None:
