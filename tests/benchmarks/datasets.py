@@ -19,7 +19,7 @@ from tests.benchmarks.mounts import KERNEL
 from shale.errors import Unavailable
 
 MIB = 1024
-RUNS = 5
+RUNS = 3
 RANDOM_RUNS = 7
 READS = 4000
 """Reads of each reader at random places; a run of them is short, and a busy moment in it weighs much."""
@@ -56,6 +56,12 @@ def _sequential(folder: Path) -> list[Row]:
             reading.sequential(point / raw.name)
             return reading.sequential(point / raw.name)
 
+    def plain_again() -> float:
+        # As old in the cache as the mount's pages are: the second touch of a page costs more than the third.
+        reading.forget(raw)
+        reading.sequential(raw)
+        return reading.sequential(raw)
+
     def tarred() -> float:
         with mounts.ratarmount(tar, point):
             return reading.sequential(point / raw.name)
@@ -73,7 +79,7 @@ def _sequential(folder: Path) -> list[Row]:
         lambda: ours(fr32, "first-touch"),
         lambda: reading.direct(raw),
         again,
-        lambda: reading.sequential(raw),
+        plain_again,
         runs=RUNS,
     )
     car_read, ratarmount, fr32_read, mfusepy, car_touched, fr32_touched, disk, reread, plain = figures
@@ -87,7 +93,7 @@ def _sequential(folder: Path) -> list[Row]:
         row("sector, not verified", fr32_read, unit, peer=passed_name, peer_value=mfusepy, times_at_least=1.3),
         row("CAR, first touch, verified", car_touched, unit, peer=disk_name, peer_value=disk, times_at_least=0.35),
         row("sector, first touch, verified", fr32_touched, unit, peer=disk_name, peer_value=disk, times_at_least=0.35),
-        row("read again", reread, unit, peer="the raw file, cached", peer_value=plain, times_at_least=0.6),
+        row("read again", reread, unit, peer="the raw file, read again", peer_value=plain, times_at_least=0.6),
     ]
 
 
