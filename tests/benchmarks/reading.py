@@ -42,6 +42,13 @@ def _to_the_end(path: Path, flags: int, size: int) -> None:
     assert total == size, f"{total} bytes read of {size}"
 
 
+def warm(path: Path, size: int) -> None:
+    """Bring the beginning of a file into the kernel's cache, which a busy or virtual machine may have dropped."""
+    with path.open("rb", buffering=0) as file, mmap.mmap(-1, CHUNK) as buffer:
+        while file.tell() < size and file.readinto(buffer):
+            pass
+
+
 def forget(path: Path) -> None:
     """Drop the pages of a file that nobody writes from the kernel's cache."""
     file = os.open(path, os.O_RDONLY)
