@@ -86,12 +86,13 @@ def ssh_gateway(world: World, *words: str, program: str = "ssh") -> subprocess.C
 def test_the_gateways_key_opens_no_other_address(world: World, lease: Json) -> None:
     config = Path(world.client.ssh_config).read_text().splitlines()
     address = next(line.split()[1] for line in config if line.strip().startswith("HostName"))
+    port = next(line.split()[1] for line in config if line.strip().startswith("Port"))
     rpc, api, gateway = world.ports
-    for target in (f"127.0.0.1:{rpc}", f"127.0.0.1:{api}", f"127.0.0.1:{gateway}", f"{address}:23", "1.1.1.1:53"):
+    for target in (f"127.0.0.1:{rpc}", f"127.0.0.1:{api}", f"127.0.0.1:{gateway}", f"{address}:22", "1.1.1.1:53"):
         done = ssh_gateway(world, "-W", target, "shale-gateway-tough")
         assert (done.returncode, done.stdout) == (255, "")
         assert "stdio forwarding failed" in done.stderr
-    assert ssh_gateway(world, "-W", f"{address}:22", "shale-gateway-tough").stdout.startswith("SSH-2.0-")
+    assert ssh_gateway(world, "-W", f"{address}:{port}", "shale-gateway-tough").stdout.startswith("SSH-2.0-")
 
 
 def test_the_gateways_key_gives_no_shell_no_terminal_no_files_no_listener(world: World, lease: Json) -> None:

@@ -51,14 +51,14 @@ def fetch(bench: DockerBench, container: Container, *paths: str) -> list[bytes]:
     """Files of the container, by sftp through its own SSH server, whose host key must be the lease's."""
     kind, key = (bench.keys / "host_key.pub").read_text().split()[:2]
     known = bench.keys / "known_hosts"
-    known.write_text(f"{container.address} {kind} {key}\n")
+    known.write_text(f"[{container.address}]:{container.port} {kind} {key}\n")
     into = bench.keys / "fetched"
     into.mkdir(exist_ok=True)
     batch = "".join(f'get "{path}" "{into}/{number}"\n' for number, path in enumerate(paths))
     options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
     given = [argument for option in options for argument in ("-o", option)]
     subprocess.run(
-        ["sftp", "-q", "-F", "none", "-i", bench.keys / "user", *given, "-b", "-", f"root@{container.address}"],
+        ["sftp", "-q", "-F", "none", "-i", bench.keys / "user", *given, "-P", str(container.port), "-b", "-", f"root@{container.address}"],
         input=batch.encode(),
         capture_output=True,
         check=True,

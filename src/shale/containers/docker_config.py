@@ -9,13 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shale.containers.engine import ContainerSpec, Mount, Volume
-from shale.containers.spec import check_spec
+from shale.containers.spec import check_spec, port_of
 from shale.errors import ConfigError
 from shale.units import LeaseId
 
 PROVIDER_LABEL = "org.shale.provider"
 LEASE_LABEL = "org.shale.lease"
-GUEST_PORT = 22
 
 _GUEST_DIR = "/.shale/bin"
 _KEYS_DIR = ".shale/keys"
@@ -54,7 +53,7 @@ def create_body(provider: str, spec: ContainerSpec, *, limit_disk: bool) -> dict
     check_spec(spec)
     return {
         "Image": spec.image,
-        "Entrypoint": [f"{_GUEST_DIR}/shale-guest", "--dir", f"/{_KEYS_DIR}", "--listen", f":{GUEST_PORT}"],
+        "Entrypoint": [f"{_GUEST_DIR}/shale-guest", "--dir", f"/{_KEYS_DIR}", "--listen", f":{port_of(spec.lease)}"],
         "Cmd": [],
         "Hostname": spec.name,
         "User": "0:0",

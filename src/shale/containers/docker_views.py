@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from shale.containers.docker_config import GUEST_PORT, LEASE_LABEL
+from shale.containers.docker_config import LEASE_LABEL
 from shale.containers.engine import Container, ContainerState, Usage
+from shale.containers.spec import port_of
 from shale.units import LeaseId
 
 _STATES = {"running": ContainerState.RUNNING, "paused": ContainerState.PAUSED}
@@ -14,11 +15,12 @@ _STATES = {"running": ContainerState.RUNNING, "paused": ContainerState.PAUSED}
 def container_from(raw: dict[str, Any]) -> Container:
     """From ``GET /containers/{id}/json``. What neither runs nor is paused counts as exited."""
     state = _STATES.get(raw["State"]["Status"], ContainerState.EXITED)
+    lease = LeaseId(raw["Config"]["Labels"][LEASE_LABEL])
     return Container(
-        lease=LeaseId(raw["Config"]["Labels"][LEASE_LABEL]),
+        lease=lease,
         state=state,
         address=_address(raw),
-        port=GUEST_PORT,
+        port=port_of(lease),
         exit_code=int(raw["State"]["ExitCode"]) if state is ContainerState.EXITED else None,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Usage
-from shale.containers.spec import check_image, check_spec
+from shale.containers.spec import check_image, check_spec, port_of
 from shale.errors import Closed, Refused
 from shale.units import LeaseId
 
@@ -32,7 +32,7 @@ class MemoryHost:
 
     def add(self, owner: str, spec: ContainerSpec) -> None:
         address = f"192.0.2.{len(self.containers) % 250 + 1}"  # RFC 5737: an address that nobody has
-        self.containers[spec.lease] = Container(spec.lease, ContainerState.RUNNING, address, 22)
+        self.containers[spec.lease] = Container(spec.lease, ContainerState.RUNNING, address, port_of(spec.lease))
         self.specs[spec.lease], self.owners[spec.lease] = spec, owner
         self._exits[spec.lease] = asyncio.Event()
 

@@ -7,10 +7,24 @@ from pathlib import PurePosixPath
 
 from shale.containers.engine import ContainerSpec
 from shale.errors import InputRefused
+from shale.units import LeaseId
 
 PROOFS_TARGET = "/.shale/dataset"
 """Where a lease finds what proves its dataset; the one place below /.shale that is no part of every container."""
 _SYSTEM = ("/proc", "/sys", "/dev", "/.shale", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64")
+
+
+_FIRST_PORT, _PORTS = 20_000, 12_000
+"""Below the ports that Linux gives to outgoing connections, above those that servers of tenants like."""
+
+
+def port_of(lease: LeaseId) -> int:
+    """Where the lease's SSH server listens in its container.
+
+    A connection to the gateway may open one address and port. One left over from an earlier lease must not reach
+    whoever has the address next, so each lease has a port that nobody could foresee.
+    """
+    return _FIRST_PORT + int(lease, 16) % _PORTS
 
 
 def check_spec(spec: ContainerSpec) -> None:

@@ -9,7 +9,9 @@ import pytest
 from shale.containers.docker_connection import engine_errors, one_line
 from shale.containers.docker_views import container_from, is_half_made, usage_from
 from shale.containers.engine import ContainerState, Usage
+from shale.containers.spec import port_of
 from shale.errors import Closed, ConfigError, Refused, Unavailable
+from shale.units import LeaseId
 
 LEASE = "0x" + "b1" * 31
 
@@ -35,7 +37,13 @@ def inspected(status: str, exit_code: int = 0, address: str = "172.18.0.2") -> d
 def test_a_container_is_read(status: str, state: ContainerState, code: int | None) -> None:
     container = container_from(inspected(status, 3))
     assert (container.lease, container.state, container.exit_code) == (LEASE, state, code)
-    assert (container.address, container.port) == ("172.18.0.2", 22)
+    assert (container.address, container.port) == ("172.18.0.2", port_of(LeaseId(LEASE)))
+
+
+def test_leases_that_follow_each_other_at_an_address_have_other_ports() -> None:
+    ports = {port_of(LeaseId(f"0x{number:062x}")) for number in range(10_000)}
+    assert len(ports) == 10_000
+    assert all(20_000 <= port < 32_000 for port in ports)
 
 
 def test_an_exited_container_has_no_address() -> None:
