@@ -50,3 +50,7 @@ def command(path: Path, image: str, epochs: int, json_output: bool) -> None:
         click.echo(path.read_text().strip())
     else:
         report.console.print(f"figures in {path}; nothing was left running", style="dim")
+        report.console.print(
+            "until Docker restarts it still asks for the demo's volume driver: docker volume ls waits for it",
+            style="dim",
+        )
