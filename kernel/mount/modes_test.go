@@ -84,8 +84,9 @@ func TestEveryUserReadsAndNobodyRunsWhatIsNoProgram(t *testing.T) {
 		{[]string{"./program"}, true},
 		{[]string{"test", "-w", "secret"}, false},
 	} {
-		cmd := exec.Command(c.args[0], c.args[1:]...)
-		cmd.Dir = dir
+		// The shell goes there, not the fork of this process: until that has executed, this process, which serves the
+		// mount, can't collect its garbage, and may stand still for good.
+		cmd := exec.Command("sh", append([]string{"-c", `cd "$1" && shift && exec "$@"`, "sh", dir}, c.args...)...)
 		if os.Geteuid() == 0 {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		}

@@ -58,7 +58,20 @@ def fetch(bench: DockerBench, container: Container, *paths: str) -> list[bytes]:
     options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
     given = [argument for option in options for argument in ("-o", option)]
     subprocess.run(
-        ["sftp", "-q", "-F", "none", "-i", bench.keys / "user", *given, "-P", str(container.port), "-b", "-", f"root@{container.address}"],
+        [
+            "sftp",
+            "-q",
+            "-F",
+            "none",
+            "-i",
+            bench.keys / "user",
+            *given,
+            "-P",
+            str(container.port),
+            "-b",
+            "-",
+            f"root@{container.address}",
+        ],
         input=batch.encode(),
         capture_output=True,
         check=True,
