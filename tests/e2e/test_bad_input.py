@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -58,18 +59,34 @@ def test_an_unfunded_wallet_is_told_what_to_fund(world: World) -> None:
 
 
 def test_a_container_that_cannot_start_leaves_nothing_and_the_deposit_comes_back(world: World) -> None:
-    car = world.folder / "set.car"
-    right = car.read_bytes()
-    car.write_bytes(b"x" * len(right))
     wanted = ["--dataset", f"{world.root}:/data", "--max", "999m", "--cpus", "0.3", "--memory", "128Mi"]
     traces, money = world.traces(), world.money()
-    try:
+    with unmountable(world):
         world.client.refused("up", "-y", "--name", "never", *wanted)
-    finally:
-        car.write_bytes(right)
-    # The provider remembers that it failed; nothing else is left of it.
-    assert world.traces() | {"provider's books": []} == traces | {"provider's books": []}
+    # Both sides remember that it failed, the client while the chain may yet take it; nothing else is left of it.
+    books: dict[str, list[str]] = {"provider's books": [], "client's books": []}
+    assert world.traces() | books == traces | books
     assert 0 < money - world.money() <= GAS
+
+
+@contextmanager
+def unmountable(world: World) -> Iterator[None]:
+    """The dataset's file is junk, though it has the size and time that it had: only a mount finds out."""
+    car = world.folder / "set.car"
+    right, stat = car.read_bytes(), car.stat()
+    [index] = (world.provider.home.provider / "indexes").iterdir()
+    aside = index.rename(world.folder / "index-aside")
+
+    def write(content: bytes) -> None:
+        car.write_bytes(content)
+        os.utime(car, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    write(b"x" * len(right))
+    try:
+        yield
+    finally:
+        write(right)
+        aside.rename(index)
 
 
 @pytest.fixture
