@@ -119,7 +119,8 @@ def _random(folder: Path) -> list[Row]:
 
     with mounts.shale(car, point), mounts.mfusepy(raw, beside):
         reading.sequential(point / raw.name)
-        median, other = medians(lambda: asked(point / raw.name), lambda: asked(beside / raw.name), runs=RANDOM_RUNS)
+        with reading.awake():
+            median, other = medians(lambda: asked(point / raw.name), lambda: asked(beside / raw.name), runs=RANDOM_RUNS)
         four, one = medians(lambda: asking(4), lambda: asking(1), runs=RANDOM_RUNS)
     return [
         row("random 4 KiB, median", median, "µs", peer="mfusepy, pread alone", peer_value=other, at_most=15),
