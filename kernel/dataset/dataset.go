@@ -126,7 +126,7 @@ type untilDone struct {
 	ctx context.Context
 }
 
-func (u untilDone) Stamp() string { return piece.Stamp(u.Source) }
+func (u untilDone) Beneath() piece.Source { return u.Source }
 
 func (u untilDone) ReadAt(p []byte, off int64) (int, error) {
 	if err := u.ctx.Err(); err != nil {

@@ -75,6 +75,17 @@ func (d *dag) file(data string, sizes []uint64, links ...*format.Link) cid.Cid {
 	return d.node(merkledag.V0CidPrefix(), encoded, links...)
 }
 
+// largeFile is a file of raw leaves of a size.
+func (d *dag) largeFile(content []byte, leaf int) cid.Cid {
+	var links []*format.Link
+	var sizes []uint64
+	for at := 0; at < len(content); at += leaf {
+		part := content[at:min(at+leaf, len(content))]
+		links, sizes = append(links, link("", d.raw(string(part)))), append(sizes, uint64(len(part)))
+	}
+	return d.file("", sizes, links...)
+}
+
 func (d *dag) open(root cid.Cid) (piecetest.Source, *unixfs.Tree, error) {
 	src := piecetest.CAR(d.t, []cid.Cid{root}, d.blocks...)
 	tree, err := unixfs.Open(src, "")

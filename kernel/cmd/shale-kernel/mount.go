@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -20,10 +21,8 @@ func init() {
 // garbage is by how many per cent the heap of a mount grows before it is collected.
 const garbage = 20
 
-// gcPercent is by how much memory may grow between collections while a dataset is mounted.
-const gcPercent = 25
-
-// An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully.
+// An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each
+// leaf that cannot be read truthfully, and for a source that changes; SIGHUP has each leaf verified anew, and its fault told again.
 type event struct {
 	Event   string `json:"event"`
 	Kind    string `json:"kind,omitempty"`
@@ -50,8 +49,10 @@ func runMount(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", errUsage, err)
 	}
-	// The mount outlives whoever started it: readers in containers hold on to it.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	// The mount outlives whoever started it: readers in containers hold on to it. A hangup asks to look at everything anew.
+	signal.Ignore(syscall.SIGPIPE)
+	anew := make(chan os.Signal, 1)
+	signal.Notify(anew, syscall.SIGHUP)
 	d, err := option.open(*source)
 	if err != nil {
 		return err
@@ -67,7 +68,11 @@ func runMount(args []string) error {
 	}
 	reader := unixfs.NewReader(d.Source, d.Tree, verify)
 	onFault := func(f *unixfs.Fault) {
-		send(events, event{Event: "fault", Kind: f.Kind, Path: f.Path, CID: f.CID.String(), Offset: &f.Offset, Message: f.Error()})
+		e := event{Event: "fault", Kind: f.Kind, Path: f.Path, Message: f.Error()}
+		if f.Kind != unixfs.Changed {
+			e.CID, e.Offset = f.CID.String(), &f.Offset
+		}
+		send(events, e)
 	}
 	reader.OnFault = onFault
 	// Until here a signal ends the process: nothing is mounted yet.
@@ -92,11 +97,18 @@ func runMount(args []string) error {
 		mounted.Wait()
 		close(gone)
 	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ended:
-		return mounted.Unmount()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go d.Watch(ctx, reader, onFault)
+	for {
+		select {
+		case <-gone:
+			return nil
+		case <-ended:
+			return mounted.Unmount()
+		case <-anew:
+			reader.Forget()
+		}
 	}
 }
 

@@ -283,3 +283,46 @@ func corrupt(t *testing.T, car string, large []byte) {
 		t.Fatal(err)
 	}
 }
+
+func TestIdleMountTellsThatItsSourceChanged(t *testing.T) {
+	car, _ := packedDir(t)
+	dir := t.TempDir()
+	cmd, lines, _ := started(t, car, dir)
+	if got, err := os.ReadFile(filepath.Join(dir, "sub", "line")); err != nil || string(got) != "a line\n" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	told := func(kind, reason string) {
+		t.Helper()
+		for lines.Scan() {
+			var e event
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Event == "fault" && e.Kind == kind && strings.Contains(e.Message, reason) {
+				return
+			}
+			t.Logf("%s", lines.Text())
+		}
+		t.Fatalf("the mount ended: %v", lines.Err())
+	}
+	file, err := os.OpenFile(car, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString("more"); err != nil {
+		t.Fatal(err)
+	}
+	told("changed", "was changed")
+	if err := os.Rename(car, car+".away"); err != nil {
+		t.Fatal(err)
+	}
+	told("changed", "was removed")
+	// A hangup, as from a terminal that is closed, neither ends the mount nor harms it.
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "sub", "line")); err != nil || string(got) != "a line\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -20,7 +20,8 @@ class Fault:
     """What went wrong in a mounted dataset; what it says of path, block and offset is printable and short.
 
     `kind` is `missing`, `corrupt` or `unreadable` for a block that could not be read truthfully (its reader got an
-    error), or `gone` for a mount that died under its `holders`: their files fail from then on.
+    error), `changed` for a piece that was written to, replaced or removed under its mount, or `gone` for a mount that
+    died under its `holders`: their files fail from then on.
     """
 
     root: Cid
@@ -32,6 +33,8 @@ class Fault:
     holders: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
+        if self.kind == "changed":  # the message names the provider's file, which concerns nobody else
+            return "a piece of the dataset has changed under its mount: each of its blocks is verified anew"
         if self.offset is None:
             return self.message
         return f"dataset fault at {self.path or '/'}, offset {self.offset} of the piece: {self.kind} block"

@@ -22,7 +22,7 @@ log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
 """Faults of a dataset that are logged and told: a broken disk has millions, and each says the same."""
-_KINDS = ("missing", "corrupt", "unreadable", "gone")
+_KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
 
 
 class Faults:
