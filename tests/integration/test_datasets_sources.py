@@ -15,6 +15,7 @@ from tests.servers import served
 
 from shale.datasets import kernel, sources
 from shale.datasets.mountinfo import is_mounted
+from shale.datasets.processes import named
 from shale.errors import Refused
 
 
@@ -127,3 +128,22 @@ async def test_the_mount_command_unmounts_at_the_end(tmp_path: Path) -> None:
     mounted.send_signal(signal.SIGTERM)
     assert await mounted.wait() == 143
     assert not is_mounted(folder)
+
+
+async def test_the_mount_ends_with_its_command_that_is_killed(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    program = Path(sys.executable).with_name("shale")
+    mounted = await asyncio.create_subprocess_exec(
+        program, "piece", "mount", sample.car, folder, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    assert mounted.stdout is not None
+    assert json.loads(await mounted.stdout.readline()) == {"event": "ready"}
+    held = named("shale-kernel", str(folder))
+    assert held
+    mounted.kill()
+    await mounted.wait()
+    async with asyncio.timeout(30):
+        while is_mounted(folder) or any(process.lives for process in held):
+            await asyncio.sleep(0.01)

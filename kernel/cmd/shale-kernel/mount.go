@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -15,7 +16,7 @@ import (
 )
 
 func init() {
-	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs] [--while-stdin]", runMount}
 }
 
 // garbage is by how many per cent the heap of a mount grows before it is collected.
@@ -39,6 +40,7 @@ func runMount(args []string) error {
 	option := datasetFlags(flags)
 	verifyName := flags.String("verify", "first-touch", "")
 	withProofs := flags.Bool("proofs", false, "")
+	whileStdin := flags.Bool("while-stdin", false, "")
 	if _, err := parseArgs(flags, args); err != nil {
 		return err
 	}
@@ -49,10 +51,22 @@ func runMount(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", errUsage, err)
 	}
-	// The mount outlives whoever started it: readers in containers hold on to it. A hangup asks to look at everything anew.
+	// The mount outlives whoever started it, unless told otherwise: readers in containers hold on to it. A hangup asks to look at everything anew.
 	signal.Ignore(syscall.SIGPIPE)
 	anew := make(chan os.Signal, 1)
 	signal.Notify(anew, syscall.SIGHUP)
+	orphaned, mounting := make(chan struct{}), make(chan struct{})
+	if *whileStdin {
+		go func() {
+			awaitEnd(os.Stdin)
+			close(orphaned)
+			select {
+			case <-mounting:
+			default:
+				os.Exit(1) // nothing is mounted yet
+			}
+		}()
+	}
 	d, err := option.open(*source)
 	if err != nil {
 		return err
@@ -75,7 +89,8 @@ func runMount(args []string) error {
 		send(events, e)
 	}
 	reader.OnFault = onFault
-	// Until here a signal ends the process: nothing is mounted yet.
+	// Until here a signal ends the process, and so does the end of whoever started it: nothing is mounted yet.
+	close(mounting)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	var mounted *mount.Mount
@@ -106,11 +121,16 @@ func runMount(args []string) error {
 			return nil
 		case <-ended:
 			return mounted.Unmount()
+		case <-orphaned:
+			return mounted.Unmount()
 		case <-anew:
 			reader.Forget()
 		}
 	}
 }
+
+// awaitEnd returns when the other end of a pipe is closed, as that of a process is however it ends.
+func awaitEnd(pipe io.Reader) { _, _ = io.Copy(io.Discard, pipe) }
 
 // startEvents writes events in a goroutine of their own: a parent that doesn't read holds up no reader of the mount,
 // and a parent that is gone is no failure.

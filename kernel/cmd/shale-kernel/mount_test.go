@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -324,5 +326,49 @@ func TestIdleMountTellsThatItsSourceChanged(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "sub", "line")); err != nil || string(got) != "a line\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestMountThatIsToldToEndsWithWhoeverStartedIt(t *testing.T) {
+	car, _ := packedDir(t)
+	dir := t.TempDir()
+	cmd := kernel("mount", "--source", car, "--while-stdin", "--dir", dir)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, _ := startedAs(t, cmd, dir)
+	if lines.Text() != `{"event":"ready"}` {
+		t.Fatalf("first line %q", lines.Text())
+	}
+	open, err := os.Open(filepath.Join(dir, "large")) // a reader holds nothing up
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+func TestMountThatIsBeingMadeEndsWithWhoeverStartedIt(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }))
+	defer server.Close()
+	cmd := kernel("mount", "--source", server.URL+"/piece/x", "--while-stdin", "--dir", t.TempDir())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdin.Close()
+	var failed *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != 1 {
+		t.Errorf("%v", err)
 	}
 }

@@ -177,11 +177,12 @@ async def mount(
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
     `report` is told ``{"event": "rebuilt"}`` if there was an index that could not be used, ``{"event": "ready"}``, and
-    then of each fault: a block that is missing, corrupt or unreadable. With `proofs` the dataset is at ``data`` in the
+    then of each fault: a block that is missing, corrupt or unreadable, a source that has changed. However this process
+    ends, killed too, the mount ends with it. With `proofs` the dataset is at ``data`` in the
     folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
-    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else [])], report)
+    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
 
 
 async def materialise(
