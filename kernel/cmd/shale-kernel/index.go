@@ -16,7 +16,7 @@ func init() {
 func runIndex(args []string) error {
 	flags := flag.NewFlagSet("index", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	out := flags.String("out", "", "")
 	bare := flags.Bool("no-commitment", false, "")
 	blocks := flags.Bool("verify-blocks", false, "")

@@ -25,6 +25,7 @@ type listed struct {
 func runLs(args []string) error {
 	flags := flag.NewFlagSet("ls", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	progressFlag(flags)
 	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/shale-cloud/shale/kernel/mount"
+	"github.com/shale-cloud/shale/kernel/piece/remote"
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
@@ -22,8 +25,9 @@ func init() {
 // garbage is by how many per cent the heap of a mount grows before it is collected.
 const garbage = 20
 
-// An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each
-// leaf that cannot be read truthfully, and for a source that changes; SIGHUP has each leaf verified anew, and its fault told again.
+// An event is one line on stdout: "waiting" while a server sends nothing before the mount is ready, "rebuilt" if there was an
+// index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully, and for a source that
+// changes. SIGHUP has each leaf verified anew, and its fault told again.
 type event struct {
 	Event   string `json:"event"`
 	Kind    string `json:"kind,omitempty"`
@@ -31,6 +35,8 @@ type event struct {
 	CID     string `json:"cid,omitempty"`
 	Offset  *int64 `json:"offset,omitempty"`
 	Message string `json:"message,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Seconds int    `json:"seconds,omitempty"`
 }
 
 func runMount(args []string) error {
@@ -67,6 +73,14 @@ func runMount(args []string) error {
 			}
 		}()
 	}
+	events := startEvents()
+	ready := atomic.Bool{}
+	remote.Waiting = func(host string, since time.Duration) {
+		if !ready.Load() {
+			seconds := int(since.Seconds())
+			send(events, event{Event: "waiting", Host: host, Seconds: seconds, Message: fmt.Sprintf("waiting for %s, %d s", host, seconds)})
+		}
+	}
 	d, err := option.open(*source)
 	if err != nil {
 		return err
@@ -76,7 +90,6 @@ func runMount(args []string) error {
 	// garbage grow to their size before it collects.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(garbage)
-	events := startEvents()
 	if d.Unusable != nil {
 		send(events, event{Event: "rebuilt", Message: d.Unusable.Error()})
 	}
@@ -106,6 +119,7 @@ func runMount(args []string) error {
 	if err != nil {
 		return err
 	}
+	ready.Store(true)
 	send(events, event{Event: "ready"})
 	gone := make(chan struct{})
 	go func() {

@@ -18,7 +18,7 @@ func init() {
 func runPad(args []string) error {
 	flags := flag.NewFlagSet("pad", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	sizeText := flags.String("sector-size", "", "")
 	atText := flags.String("at", "0", "")
 	paths, err := parseArgs(flags, args, "SOURCE", "OUT")
@@ -63,7 +63,7 @@ func runPad(args []string) error {
 func runUnpad(args []string) error {
 	flags := flag.NewFlagSet("unpad", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	paths, err := parseArgs(flags, args, "SOURCE", "OUT")
 	if err != nil {
 		return err
