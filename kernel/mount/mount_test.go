@@ -238,6 +238,22 @@ func TestNothingCanBeWritten(t *testing.T) {
 	}
 }
 
+func TestWhatIsOnlyReadCanBeSynced(t *testing.T) {
+	p := pack(t)
+	dir := t.TempDir()
+	mountAt(t, p.car, dir)
+	for _, name := range []string{"large.bin", "a", "."} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd := int(f.Fd())
+		if err := errors.Join(f.Sync(), syscall.Fdatasync(fd), f.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestUnmountWhileAFileIsOpenLeavesNothing(t *testing.T) {
 	p := pack(t)
 	dir := t.TempDir()

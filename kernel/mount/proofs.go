@@ -139,6 +139,7 @@ var (
 	_ fs.NodeGetattrer = (*blockFile)(nil)
 	_ fs.NodeOpener    = (*blockFile)(nil)
 	_ fs.NodeReader    = (*blockFile)(nil)
+	_ fs.NodeFsyncer   = (*blockFile)(nil)
 )
 
 func (b *blockFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -161,3 +162,5 @@ func (b *blockFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off in
 	}
 	return fuse.ReadResultData(dest), 0
 }
+
+func (b *blockFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }

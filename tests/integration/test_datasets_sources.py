@@ -36,7 +36,7 @@ async def test_a_dataset_in_a_sector_is_listed_and_read(tmp_path: Path) -> None:
     }
     assert (await kernel.commp(padded.source)).v1 == sample.piece
     out = tmp_path / "back.car"
-    assert await sources.unpad(padded.source, out) == padded.raw_size
+    assert await sources.unpad(padded.source, out) == sources.Unpadded(padded.raw_size, 0)
     assert out.read_bytes() == sample.car.read_bytes()
 
 
@@ -106,8 +106,13 @@ async def test_the_commands_answer_in_json(tmp_path: Path) -> None:
     assert json.loads(shale("piece", "verify", padded["source"], "--piece", sample.piece, "--json").stdout)["ok"]
     back = tmp_path / "back.car"
     assert json.loads(shale("piece", "unpad", padded["source"], back, "--json").stdout) == {
-        "raw_size": sample.car.stat().st_size
+        "raw_size": sample.car.stat().st_size,
+        "trailing_zeros": 0,
     }
+    whole = padded["source"].partition("&raw=")[0]
+    longer = shale("piece", "unpad", whole, tmp_path / "padded.car")
+    zeros = (tmp_path / "padded.car").stat().st_size - sample.car.stat().st_size
+    assert f"the last {zeros} bytes are zeros".encode() in longer.stderr
     sample.car.write_bytes(sample.car.read_bytes()[:-7])
     broken = shale("piece", "verify", sample.car, "--json")
     assert broken.returncode == 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/shale-cloud/shale/kernel/piece/sector"
 	"github.com/shale-cloud/shale/kernel/piece/source"
@@ -76,15 +77,19 @@ func runUnpad(args []string) error {
 	ctx, cancel := interruptible()
 	defer cancel()
 	p := withProgress(src, src.Size(), *told)
-	err = source.Copy(ctx, paths[1], p)
+	zeros, err := source.Copy(ctx, paths[1], p)
 	p.stop()
 	if err != nil {
 		return orInterrupted(ctx, err)
 	}
 	if *asJSON {
 		return printJSON(struct {
-			RawSize int64 `json:"raw_size"`
-		}{src.Size()})
+			RawSize       int64 `json:"raw_size"`
+			TrailingZeros int64 `json:"trailing_zeros"`
+		}{src.Size(), zeros})
+	}
+	if zeros > 0 {
+		fmt.Fprintf(os.Stderr, "the last %d bytes are zeros: padding, unless the piece ends in them\n", zeros)
 	}
 	fmt.Printf("%d bytes\n", src.Size())
 	return nil

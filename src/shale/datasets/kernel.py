@@ -40,12 +40,13 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file (or symlink) of a dataset; `path` is relative to its root."""
+    """A file, symlink or empty directory of a dataset; `path` is relative to its root, `target` is a symlink's."""
 
     path: str
     type: str
     size: int
     cid: Cid
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,12 @@ async def ls(
     *,
     also: Sequence[Source] = (),
     index: Path | None = None,
+    empty: bool = False,
     timeout: float = 600.0,
 ) -> tuple[Listed, ...]:
-    """Every file of a dataset, by path. Raises Refused, naming the offset, for a CAR that is broken.
+    """Every file and symlink of a dataset, by path, and if `empty` every directory without entries.
+
+    Raises Refused, naming the offset, for a CAR that is broken.
 
     `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
     """
@@ -146,7 +150,11 @@ async def ls(
             raw = await answer(arguments)
     except TimeoutError:
         raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
-    return tuple(Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"])) for e in raw)
+    return tuple(
+        Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"]), e.get("target"))
+        for e in raw
+        if empty or e["type"] != "directory"
+    )
 
 
 async def cat(
