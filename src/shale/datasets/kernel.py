@@ -108,12 +108,13 @@ async def commp(source: Source, progress: Progress | None = None) -> Commitment:
 async def index(
     sources: Sequence[Source], out: Path, root: Cid | None = None, progress: Progress | None = None
 ) -> Indexed:
-    """Read the pieces of a dataset once, whole, and write its index to `out`, in one step, for its mounts.
+    """Read the pieces of a dataset once, whole, hash every block, and write its index to `out`, in one step.
 
-    Raises Refused, naming source and offset, for a broken CAR, an unreadable range, or a root that is in no piece; what
-    was at `out` is then as before.
+    Raises Refused, naming source, offset and CID, for a broken CAR, a block that isn't what its CID says, an unreadable
+    range, or a root that is in no piece; what was at `out` is then as before.
     """
-    raw = await answer(["index", *_pieces(sources[0], sources[1:], root), "--out", _path(out), "--json"], progress)
+    arguments = ["index", *_pieces(sources[0], sources[1:], root), "--out", _path(out), "--verify-blocks", "--json"]
+    raw = await answer(arguments, progress)
     pieces = tuple(
         IndexedPiece(
             source=str(p["source"]),
