@@ -114,7 +114,7 @@ class Catalogue:
         if register is None:
             if wanted.unclaimed or not (wanted.lotus or self.claims.is_set_up):
                 return Sought()
-            raise Refused(f"its claims are not known now: {self.claims.trouble} (--unclaimed takes its CARs anyhow)")
+            raise Refused("its claims are not known now (--unclaimed takes its CARs anyhow)")
         pieces = await register.pieces_of(miner, sector)
         if not pieces and not wanted.unclaimed:
             raise Refused(f"f0{register.miner} has no live claim in this sector (--unclaimed takes its CARs anyhow)")

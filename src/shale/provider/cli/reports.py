@@ -83,7 +83,8 @@ def told(line: dict[str, Any]) -> tuple[str, bool]:
     if "unread" in line:
         return f"unread   {line['unread']}{_copy(line)}: {line['why']}", True
     if "skipped" in line:
-        return f"left out {line['skipped']}: {line['why']}", True
+        source, why = line["skipped"], line["why"]
+        return f"left out {why if why.startswith(source) else f'{source}: {why}'}", True
     if "notice" in line:
         return f"note     {line['notice']}", True
     return "", False
