@@ -38,7 +38,7 @@ type Options struct {
 	// NoCommitment leaves the pieces' commitments and the proof out.
 	NoCommitment bool
 	// VerifyBlocks compares every block with its CID, in the pass that commits if there is one: a dataset with a block that
-	// isn't what it says gets no index, and the error is *BadBlocks.
+	// isn't what it says gets no index, and the error is *BadBlocks; nor does one with a block that isn't there.
 	VerifyBlocks bool
 	// Reading, if set, wraps each piece that is read whole, of a total of bytes that are.
 	Reading func(total int64, part piece.Source) piece.Source
@@ -79,6 +79,11 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 	tree, err := unixfs.Build(src, index, root)
 	if err != nil {
 		return nil, nil, err
+	}
+	if options.VerifyBlocks {
+		if err := whole(tree, texts); err != nil {
+			return nil, nil, err
+		}
 	}
 	r := &Record{Root: root.String(), Contents: contentsOf(tree)}
 	r.RootPiece, block.Offset = piece.PartAt(src, block.Offset)

@@ -21,7 +21,7 @@ from shale.units import Cid
 log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
-"""Faults of a dataset that are logged and told: a broken disk has millions, and each says the same."""
+"""Faults of a copy of a dataset that are logged and told: a broken disk has millions, and each says the same."""
 _KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
 
 
@@ -33,7 +33,7 @@ class Faults:
         self._lifecycle = lifecycle
         self._clock = clock
         self._waiting: asyncio.Queue[Fault] = asyncio.Queue()
-        self._told: dict[Cid, deque[float]] = {}
+        self._told: dict[tuple[Cid, tuple[str, ...]], deque[float]] = {}
         self._count = Counter(
             "shale_dataset_faults", "Reads of mounted datasets that failed, by kind", ["kind"], registry=metrics
         )
@@ -41,7 +41,7 @@ class Faults:
     def report(self, fault: Fault) -> None:
         """Never blocks; of a dataset with very many faults most are only counted."""
         self._count.labels(fault.kind if fault.kind in _KINDS else "other").inc()
-        if fault.kind == "gone" or self._is_new(fault.root):
+        if fault.kind == "gone" or self._is_new(fault):
             self._waiting.put_nowait(fault)
 
     async def run(self) -> None:
@@ -58,9 +58,9 @@ class Faults:
         """Return when all that was reported is worked off."""
         await self._waiting.join()
 
-    def _is_new(self, root: Cid) -> bool:
+    def _is_new(self, fault: Fault) -> bool:
         now = self._clock.steady()
-        told = self._told.setdefault(root, deque(maxlen=PER_MINUTE))
+        told = self._told.setdefault((fault.root, fault.sources), deque(maxlen=PER_MINUTE))
         if len(told) == PER_MINUTE and now - told[0] < 60:
             return False
         told.append(now)
