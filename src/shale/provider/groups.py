@@ -88,7 +88,7 @@ async def groups(wanted: Wanted, candidates: Sequence[Candidate], report: Report
             (candidate.source,),
             f"{wanted.name} {candidate.name}" if wanted.name and many else wanted.name or candidate.name,
             (candidate.expected,),
-            is_named=bool(wanted.name),
+            is_named=bool(wanted.name) and not many,
         )
         for candidate in candidates
     ]
