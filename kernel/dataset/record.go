@@ -64,6 +64,12 @@ func Build(ctx context.Context, texts []string, root, path string, options Optio
 }
 
 func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, options Options) (*Record, *unixfs.Tree, error) {
+	var states []piece.State
+	var known []bool
+	for _, part := range piece.Parts(src) {
+		state, ok := piece.StateOf(part)
+		states, known = append(states, state), append(known, ok)
+	}
 	index, err := piece.ScanCAR(src)
 	if err != nil {
 		return nil, nil, err
@@ -111,6 +117,9 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 		}
 		if err != nil {
 			return nil, nil, err
+		}
+		if state, ok := piece.StateOf(piece.Parts(src)[i]); ok != known[i] || !state.SameContent(states[i]) {
+			return nil, nil, fmt.Errorf("%s: changed while it was read: index it again when it is whole", part.Name())
 		}
 		r.Pieces = append(r.Pieces, p)
 	}

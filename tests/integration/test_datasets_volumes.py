@@ -199,6 +199,28 @@ async def test_a_corrupt_block_is_an_error_for_its_reader_and_told(
     assert str(fault) == f"dataset fault at train/images.bin, offset {at} of the piece: corrupt block"
 
 
+async def test_a_piece_that_was_replaced_and_checked_is_taken_up(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    holding = corrupted(sample, tmp_path)
+    told: asyncio.Queue[Fault] = asyncio.Queue()
+    volumes.on_fault = told.put_nowait
+    file = await volumes.hold(holding, WHO) / "data" / "train/images.bin"
+    with pytest.raises(OSError, match="Input/output"):
+        await asyncio.to_thread(file.read_bytes)
+    assert (await asyncio.wait_for(told.get(), 30)).kind == "corrupt"
+    copy = tmp_path / "copy.car"
+    copy.write_bytes(sample.car.read_bytes())
+    copy.replace(holding.sources[0])
+    assert (await asyncio.wait_for(told.get(), 30)).kind == "changed"
+    volumes.look_anew(sample.root, holding.sources)
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                assert await asyncio.to_thread(file.read_bytes) == sample.files["train/images.bin"]
+                break
+
+
 async def test_a_fault_is_told_to_the_daemon_that_comes_after_it(
     volumes: FuseVolumes, sample: Sample, tmp_path: Path
 ) -> None:

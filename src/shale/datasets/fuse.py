@@ -69,6 +69,12 @@ class FuseVolumes:
                 if not left:
                     await self._clear(place)
 
+    def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
+        for place in self._places(root):
+            process = place.process
+            if process is not None and place.sources in (sources, ()):
+                process.hang_up()
+
     async def holders(self) -> Mapping[Cid, frozenset[str]]:
         found: dict[Cid, frozenset[str]] = {}
         for place in Place.all_below(self._folder):

@@ -26,11 +26,20 @@ from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
 class Catalogue:
     """One dataset is read at a time: reading is bound by the disk and the CPUs, which leases need too."""
 
-    def __init__(self, shelf: Shelf, indexes: Path, clock: Clock, claims: Claims) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        indexes: Path,
+        clock: Clock,
+        claims: Claims,
+        sound: Callable[[Cid, tuple[str, ...]], None] = lambda root, sources: None,
+    ) -> None:
+        """`sound` is told of each dataset, and the sources of the copy, that was found so again."""
         self.shelf = shelf
         self._indexes = indexes
         self._clock = clock
         self.claims = claims
+        self._sound = sound
         self._turn = asyncio.Lock()
 
     async def add(self, wanted: Wanted, report: Report) -> None:
@@ -78,6 +87,7 @@ class Catalogue:
                 except Unavailable as error:  # nothing is known of it: it is as it was
                     report({"unread": listing.root, "copy": item.copy, "why": error.message})
                 else:
+                    self._sound(listing.root, item.sources)
                     report({"sound": listing.root, "copy": item.copy})
 
     async def remove(self, root: str, copy: int | None = None) -> None:

@@ -124,7 +124,9 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         indexes = private_dir(home.provider / "indexes")
         shelf = Shelf(store, indexes)
         miner = await _miner(chain, operator) or config.miner
-        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner))
+        volumes = FuseVolumes(home.provider / "mounts")
+        stack.push_async_callback(volumes.close)
+        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner), volumes.look_anew)
         await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
         machine = survey(config, home.provider)
@@ -134,8 +136,6 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         desk = Desk(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
-        volumes = FuseVolumes(home.provider / "mounts")
-        stack.push_async_callback(volumes.close)
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
         meter = MeterParts(store, engine, prover, clock, identity.account, signing, domain)
         lifecycle = Lifecycle(
