@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,6 +26,8 @@ from shale.provider.search import Match, Search
 from shale.provider.store import Held
 from shale.units import LeaseId, OrderHash, checked_lease_id
 from shale.wire import read_json
+
+log = logging.getLogger("shale.provider")
 
 MAX_BODY = 64 * 1024
 _STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
@@ -102,8 +105,8 @@ class PublicApi:
         except ShaleError as error:
             await lines.put({"error": error_json(error)})
         except Exception:
+            log.exception("lease %s: its start", held.id[:12])
             await lines.put({"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}})
-            raise
         finally:
             await lines.put(None)
 
@@ -113,6 +116,7 @@ class PublicApi:
 
     async def _lease(self, request: Request) -> Response:
         held = await self._desk.store.lease(_lease_id(request))
+        end = held.final
         return JSONResponse(
             {
                 "state": held.lease.state.value,
@@ -120,6 +124,8 @@ class PublicApi:
                 "paid": str(held.lease.paid.value),
                 "seconds": held.lease.seconds,
                 "anchor_tx": held.anchor_tx,
+                # The rest anybody on the way may change: only this is to be believed of an end.
+                "end": end and end_to_json(end, self._desk.signing.sign(end, self._desk.account)),
             }
         )
 

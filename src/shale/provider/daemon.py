@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from shale.datasets.driver_socket import driver_socket
 from shale.errors import ConfigError
+from shale.keeping import keep
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
@@ -50,17 +51,30 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         await provider.announce()
         if await provider.desk.store.leases(LeaseState.ENDED):
             provider.ended.set()
-        for work in (
-            redeem(provider.settlement.run, provider.ended, provider.desk.clock, provider.settle_after),
-            follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
-            sweep(provider.volumes.release_unused, provider.desk.clock),
-            provider.faults.run(),
-            provider.lookout.watch(),
-        ):
-            stack.callback(asyncio.create_task(work).cancel)
+        await stack.enter_async_context(_kept(provider))
         ready(provider)
         await stop.wait()
         log.info("stopping")
+
+
+@asynccontextmanager
+async def _kept(provider: Provider) -> AsyncIterator[None]:
+    """What the daemon does by itself, for the time of the context: none of it ends before."""
+    clock, ended = provider.desk.clock, provider.ended
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "redeeming": lambda: redeem(provider.settlement.run, ended, clock, provider.settle_after),
+        "following the chain": lambda: follow(provider.chain, clock, provider.lifecycle.living, provider.lifecycle.end),
+        "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
+        "working off faults": provider.faults.run,
+        "looking at the datasets": provider.lookout.watch,
+    }
+    tasks = [asyncio.create_task(keep(name, work, clock, log), name=name) for name, work in works.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _leave(provider: Provider) -> None:
