@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from tests.desks import Counter
 
 from shale.client.api import ProviderApi
-from shale.errors import Closed
+from shale.errors import Closed, Unavailable
 from shale.market.lease import EndReason
 from shale.provider.api import PublicApi
 from shale.provider.lifecycle import Lifecycle
@@ -42,6 +42,23 @@ async def test_an_end_is_told_with_the_providers_signature(counter: Counter, api
     end, signature = answer
     counter.desk.signing.check(end, signature, checked_address(counter.operator.address))
     assert (end.order, end.reason, end.amount.value) == (held.lease.order, EndReason.START_FAILED, 0)
+
+
+async def test_when_too_many_search_it_says_when_to_come_again(counter: Counter) -> None:
+    nobody: Any = None
+
+    class Full:
+        async def find(self, words: str, address: str) -> None:
+            assert address == "192.0.2.9"
+            raise Unavailable("too many requests are under way", "try again in some seconds")
+
+    full: Any = Full()
+    app = PublicApi(counter.desk, nobody, nobody, full, CollectorRegistry()).app()
+    transport = httpx.ASGITransport(app, client=("192.0.2.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url=ENDPOINT) as client:
+        answer = await client.get("/v1/datasets")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["error"]["code"] == "unavailable"
 
 
 async def test_of_a_lease_that_it_does_not_know_it_says_so(api: ProviderApi) -> None:
