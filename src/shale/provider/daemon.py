@@ -22,13 +22,22 @@ from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
 from shale.provider.upkeep import follow, redeem, sweep
-from shale.provider.wiring import Provider, wire
+from shale.provider.wiring import Provider, Step, wire
 
 log = logging.getLogger("shale.provider")
 
 
-async def serve(home: Home, config: ProviderConfig, password: str, ready: Callable[[Provider], None]) -> None:
-    """Run the daemon until SIGINT, SIGTERM or an order through the admin socket. Raises what keeps it from starting."""
+async def serve(
+    home: Home,
+    config: ProviderConfig,
+    password: str,
+    ready: Callable[[Provider], None],
+    step: Step = lambda name: None,
+) -> None:
+    """Run the daemon until SIGINT, SIGTERM or an order through the admin socket. Raises what keeps it from starting.
+
+    `step` is told of each step of the start as it begins.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,19 +45,22 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
     async with AsyncExitStack() as stack:
         stack.enter_context(_Lock(private_dir(home.provider) / "daemon.lock"))
         listener = stack.enter_context(_bind(config))
-        provider = await stack.enter_async_context(wire(home, config, password, stop))
+        provider = await stack.enter_async_context(wire(home, config, password, stop, step))
         stack.push_async_callback(_leave, provider)
         # The engine asks for volumes while it starts and removes the containers of leases: it is answered first.
         plugin = stack.enter_context(driver_socket(config.volume_driver))
         await stack.enter_async_context(served(provider.driver, plugin))
+        step("starting the SSH gateway")
         await provider.gateway.up()
+        step("taking up the leases of the last run")
         await provider.lifecycle.recover()
         admin = private_dir(home.provider) / "admin.sock"
         door = stack.enter_context(_bind_private(admin))
         stack.callback(admin.unlink, missing_ok=True)
         await stack.enter_async_context(served(provider.public, listener))
         await stack.enter_async_context(served(provider.admin, door))
-        await provider.announce()
+        step("looking up this provider's record on the chain")
+        await provider.announce(step)
         if await provider.desk.store.leases(LeaseState.ENDED):
             provider.ended.set()
         await stack.enter_async_context(_kept(provider))
@@ -67,6 +79,8 @@ async def _kept(provider: Provider) -> AsyncIterator[None]:
         "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
         "working off faults": provider.faults.run,
         "looking at the datasets": provider.lookout.watch,
+        "asking the servers of pieces": provider.lookout.watch_servers,
+        "joining claims": provider.lookout.watch_claims,
     }
     tasks = [asyncio.create_task(keep(name, work, clock, log), name=name) for name, work in works.items()]
     try:

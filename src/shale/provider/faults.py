@@ -50,7 +50,8 @@ class Faults:
     async def run(self) -> None:
         while True:
             fault = await self._waiting.get()
-            log.error("dataset %s: %s (%s)", fault.root, fault, fault.message)
+            more = f" ({fault.message})" if fault.message not in str(fault) else ""
+            log.error("dataset %s: %s%s", fault.root, fault, more)
             try:
                 await self._work_off_surely(fault)
             finally:

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shale.chain.chain import Chain
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Engine
+from shale.datasets.reach import servers_of
 from shale.errors import Closed, Refused, ShaleError, Unavailable
 from shale.keeping import keep
 from shale.market.lease import EndReason, LeaseState
@@ -24,6 +26,7 @@ from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
+from shale.provider.waiting import waiting
 from shale.tunnel.gateway import Gateway, Grant
 from shale.tunnel.link import Link
 from shale.tunnel.messages import Notice
@@ -124,7 +127,14 @@ class Lifecycle:
         if held.order.dataset:
             await progress("dataset", "started", held.order.dataset)
             item = await self._parts.shelf.find(held.order.dataset)
-            await self._parts.volumes.hold(held.id, item.holding)
+            sources = item.holding.sources
+
+            def told(line: dict[str, Any]) -> None:
+                waits = f"waiting for {line['waiting']}, {line['seconds']} s"
+                self._spawn("telling of a start", lambda: progress("dataset", "started", waits))
+
+            async with waiting(servers_of(sources) or "the disk", told, self._parts.meter.clock):
+                await self._parts.volumes.hold(held.id, item.holding)
             await progress("dataset", "done", f"{item.listing.name} at {held.mount}")
         await progress("container", "started", held.order.image)
         container = await self._parts.engine.start(self._spec(held, host_key))
