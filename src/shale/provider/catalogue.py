@@ -123,7 +123,7 @@ class Catalogue:
             yield progress
 
     async def _take(self, group: Group, register: Register | None, report: Report, *, is_new: bool) -> tuple[Item, int]:
-        """Read a group and put it on the shelf; which copy it is. Raises Refused, or Unavailable, with what is wrong."""
+        """Read a group and put it on the shelf; which copy it is. Raises Refused or Unavailable, with what is wrong."""
         check_name(group.name)
         scratch = self._indexes / f".{secrets.token_hex(8)}"
         try:
@@ -170,7 +170,7 @@ class Catalogue:
         return Sought(pieces, others=wanted.unclaimed)
 
     async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, list[tuple[str, int]]]:
-        """Read all of a group and hash every block: its index goes to `scratch`, what it is comes back, claims apart."""
+        """Read all of a group and hash every block: its index goes to `scratch`; what it is comes back, unclaimed."""
         faults = await self._faults_of(group)
         before = [await stamp(source) for source in group.sources]
         indexed = await kernel.index(group.sources, scratch, group.root, progress)

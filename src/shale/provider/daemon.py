@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from shale.datasets.driver_socket import driver_socket
-from shale.errors import ConfigError
+from shale.errors import ConfigError, Unavailable
 from shale.keeping import keep
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
@@ -163,12 +163,25 @@ async def served(app: Starlette, listener: socket.socket) -> AsyncIterator[None]
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.answering.wait()
+    answering = asyncio.create_task(server.answering.wait())
+    await asyncio.wait({task, answering}, return_when=asyncio.FIRST_COMPLETED)
+    answering.cancel()
+    if task.done():
+        task.result()
+        raise Unavailable("the API's server did not start", "see the log")
+    task.add_done_callback(lambda ended: _mourn(ended, server))
     try:
         yield
     finally:
         server.should_exit = True
         await task
+
+
+def _mourn(ended: asyncio.Task[None], server: uvicorn.Server) -> None:
+    """A server that ends by itself is told of: whoever watches the log restarts the daemon, the leases live on."""
+    if not server.should_exit:
+        error = None if ended.cancelled() else ended.exception()
+        log.critical("a server of the daemon has ended by itself: restart it", exc_info=error)
 
 
 class _Server(uvicorn.Server):

@@ -78,7 +78,8 @@ async def test_claims_that_are_known_stay_while_the_node_hangs(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Claim(7, 9, 5_000_000)
-    await counter.desk.shelf.set_claims(ROOT, [known])
+    (item,) = await counter.desk.shelf.all()
+    await counter.desk.shelf.set_claims(item, [known])
     monkeypatch.setattr(claims, "Lotus", lambda url: Slow(replace(OURS, size=128)))
     monkeypatch.setattr(lookout, "JOIN_SECONDS", 0.05)
     asked = Claims("http://node.example", "f01000")
