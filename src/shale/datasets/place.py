@@ -39,7 +39,7 @@ class Place:
     def below(cls, folder: Path, root: Cid) -> Place:
         """The first place of a dataset. Raises InputRefused for a root that is no CID."""
         if not re.fullmatch(r"[A-Za-z0-9]{1,128}", root):
-            raise InputRefused(f"{printable(root, 60)!r} is not a root CID", "see shale provider datasets list")
+            raise InputRefused(f"{printable(root, 130)!r} is not a root CID", "see shale provider datasets list")
         return cls(folder / root)
 
     @classmethod

@@ -72,8 +72,10 @@ class Volumes(Protocol):
         ...
 
     def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
-        """The sources were checked and are sound: the mount from them, if there is one, takes up those that were replaced,
-        verifies each block again, and tells of its faults again."""
+        """The sources were checked and are sound: their mount, if there is one, takes up those that were replaced.
+
+        It verifies each block again, and tells of its faults again.
+        """
         ...
 
     async def holders(self) -> Mapping[Cid, frozenset[str]]:

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from shale.clock import Clock
 from shale.datasets.volumes import Fault
-from shale.errors import ShaleError
+from shale.errors import ShaleError, Unavailable
+from shale.keeping import Trouble
 from shale.market.lease import EndReason
 from shale.provider.lease_volumes import leases_among
 from shale.provider.lifecycle import Lifecycle
@@ -22,6 +23,8 @@ log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
 """Faults of a copy of a dataset that are logged and told: a broken disk has millions, and each says the same."""
+RETRY_SECONDS = 5.0
+"""How soon a fault that couldn't be worked off, because the books or the engine don't answer, is taken up again."""
 _KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
 
 
@@ -47,10 +50,10 @@ class Faults:
     async def run(self) -> None:
         while True:
             fault = await self._waiting.get()
+            more = f" ({fault.message})" if fault.message not in str(fault) else ""
+            log.error("dataset %s: %s%s", fault.root, fault, more)
             try:
-                await self._work_off(fault)
-            except ShaleError as error:
-                log.error("dataset %s: %s", fault.root, error)
+                await self._work_off_surely(fault)
             finally:
                 self._waiting.task_done()
 
@@ -66,8 +69,19 @@ class Faults:
         told.append(now)
         return True
 
+    async def _work_off_surely(self, fault: Fault) -> None:
+        """Never given up while something only doesn't answer: the dataset would stay offered, or a lease without it."""
+        trouble = Trouble(f"a fault of dataset {fault.root}", self._clock, log)
+        while True:
+            try:
+                return await self._work_off(fault)
+            except Unavailable as error:
+                trouble.note(error)
+                await self._clock.sleep_until(self._clock.steady() + RETRY_SECONDS)
+            except ShaleError as error:
+                return trouble.note(error)
+
     async def _work_off(self, fault: Fault) -> None:
-        log.error("dataset %s: %s (%s)", fault.root, fault, fault.message)
         notice = Notice("dataset", str(fault))
         if fault.kind != "gone":
             await self._shelf.report_fault(fault.root, str(fault), self._clock.now(), sources=fault.sources)
