@@ -22,7 +22,7 @@ demo: install ## The whole lease once, on real parts, shown as it happens; leave
 test: engine ## All tests: Python, Go, Solidity
 	@scripts/docker.sh run scripts/test.sh
 
-check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck
+check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck, slither
 	@scripts/check.sh
 
 bench: engine ## Measure; make bench PART=cli|datasets|tunnel|ledger|containers for one part
