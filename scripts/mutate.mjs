@@ -161,7 +161,8 @@ function describe(mutant, file) {
   const text = sources[file].content;
   const line = text.slice(0, mutant.start).split("\n").length;
   const brief = (part) => part.replace(/\s+/g, " ").trim().slice(0, 90);
-  return { file, line, kind: mutant.kind, was: brief(text.slice(mutant.start, mutant.end)), is: brief(mutant.text) };
+  const within = brief(text.split("\n")[line - 1]);
+  return { file, line, within, kind: mutant.kind, was: brief(text.slice(mutant.start, mutant.end)), is: brief(mutant.text) };
 }
 
 const started = Date.now();
@@ -175,18 +176,21 @@ const known = fs
   .readFileSync("contracts/test/equivalent-mutants.txt", "utf8")
   .split("\n")
   .filter((line) => line && !line.startsWith("#"))
-  .map((line) => line.split(" | ").slice(0, 3).join(" | "));
+  .map((line) => line.split(" | ").slice(0, -1).join(" | "));
 
 const results = [];
 let next = 0;
 await Promise.all(
   Array.from({ length: Number(options.workers) }, async (_, number) => {
     const at = copy(number);
+    // A test that fails by itself would kill them all.
+    for (const [target, codes] of originals) target.contracts.forEach((name, i) => put(at, name, codes[i]));
+    if (!(await passes(at, ALL))) throw new Error("the tests fail without any change: forge test says why");
     while (next < jobs.length) {
       const { mutant, target } = jobs[next++];
       const result = describe(mutant, target.file);
       result.fate = await fate(at, mutant, target, originals.get(target));
-      const key = [path.basename(result.file), result.was, result.is].join(" | ");
+      const key = [path.basename(result.file), result.was, result.is, result.within].join(" | ");
       if (result.fate === "survived" && known.includes(key)) result.fate = "equivalent";
       results.push(result);
       if (result.fate === "survived") console.log(`survived  ${result.file}:${result.line}  ${key}`);
