@@ -1,8 +1,9 @@
-"""Words: a batch as the field elements of circuit and contract, and as calldata (docs/protocol.md, sections 4 and 5)."""
+"""Words: a batch as the field elements of circuit and contract, and as calldata (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from eth_utils.crypto import keccak
 
@@ -60,7 +61,7 @@ def check_batch(batch: Batch) -> None:
     if batch.size not in SIZES:
         raise InputRefused(f"a batch can't have the size {batch.size}", f"give one of {', '.join(map(str, SIZES))}")
     slots = [slot_of(operation, batch) for operation in batch.operations]
-    if not slots or any(one >= two for one, two in zip(slots, slots[1:], strict=False)):
+    if not slots or any(one >= two for one, two in pairwise(slots)):
         raise InputRefused("a batch needs operations in ascending slots", "plan the batch again")
 
 
