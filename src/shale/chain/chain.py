@@ -231,6 +231,10 @@ class Chain(Protocol):
         """A transaction that is in a block of the present chain and succeeded; None for any other."""
         ...
 
+    async def waiting(self) -> int:
+        """How many of this wallet's transactions were sent and are in no block, an earlier process's too."""
+        ...
+
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
         """Post a batch, of the proof's size and window. Whoever isn't the provider may only close overdue leases."""
         ...

@@ -169,6 +169,9 @@ class MemoryChain:
     async def receipt(self, tx: str) -> Receipt | None:
         return self._world.state.receipts.get(tx)
 
+    async def waiting(self) -> int:
+        return 0
+
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
         me, at = self._self(), self._world.moment()
         await self._world.settle(me, provider, operations, proof, at)

@@ -16,6 +16,7 @@ from shale.provider.api import body, show_error
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
 from shale.provider.lifecycle import Lifecycle
+from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
 from shale.units import Address, checked_lease_id
 
@@ -28,6 +29,7 @@ class AdminApi:
         provider: Address,
         desk: Desk,
         datasets: DatasetRoutes,
+        settling: SettleRoutes,
         lifecycle: Lifecycle,
         settlement: Settlement,
         chain: Chain,
@@ -36,6 +38,7 @@ class AdminApi:
         self._provider = provider
         self._desk = desk
         self._datasets = datasets
+        self._settling = settling
         self._lifecycle = lifecycle
         self._settlement = settlement
         self._chain = chain
@@ -46,7 +49,7 @@ class AdminApi:
             routes=[
                 Route("/status", self._status),
                 *self._datasets.routes(),
-                Route("/settle", self._settle, methods=["POST"]),
+                *self._settling.routes(),
                 Route("/leases/{lease_id}/end", self._end, methods=["POST"]),
                 Route("/stop", self._shut, methods=["POST"]),
             ],
@@ -65,7 +68,7 @@ class AdminApi:
                 "resources": held.order.resources.to_json(),
                 "paid_attofil": str(held.lease.paid.value),
                 "seconds": held.lease.seconds,
-                "collateral_attofil": str(held.order.collateral.value),
+                "collateral_attofil": str(held.collateral.value),
                 "end_reason": held.lease.end_reason.text,
                 "anchor_tx": held.anchor_tx,
             }
@@ -85,9 +88,6 @@ class AdminApi:
                 "settlements": await self._settlement.history(),
             }
         )
-
-    async def _settle(self, request: Request) -> Response:
-        return JSONResponse([batch.to_json() for batch in await self._settlement.run()])
 
     async def _end(self, request: Request) -> Response:
         lease = checked_lease_id(request.path_params["lease_id"])

@@ -20,7 +20,7 @@ from shale.errors import ConfigError
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
-from shale.provider.upkeep import follow, redeem, sweep
+from shale.provider.upkeep import follow, sweep
 from shale.provider.wiring import Provider, wire
 
 log = logging.getLogger("shale.provider")
@@ -48,11 +48,15 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
         await stack.enter_async_context(served(provider.public, listener))
         await stack.enter_async_context(served(provider.admin, door))
         await provider.announce()
-        if await provider.desk.store.leases(LeaseState.ENDED):
-            provider.ended.set()
         for work in (
-            redeem(provider.settlement.run, provider.ended, provider.desk.clock, provider.settle_after),
-            follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
+            provider.service.run(),
+            follow(
+                provider.chain,
+                provider.desk.clock,
+                provider.lifecycle.living,
+                provider.lifecycle.end,
+                provider.topups.take,
+            ),
             sweep(provider.volumes.release_unused, provider.desk.clock),
             provider.faults.run(),
             provider.lookout.watch(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shale.errors import Closed, VoucherRefused
 from shale.market.lease import EndReason, Lease, LeaseState
 from shale.market.order import Acceptance, Confirmation, Order, order_from_json, order_to_json
-from shale.payments.batch import Leaf
 from shale.payments.voucher import Voucher
 from shale.provider import books
 from shale.units import AttoFil, LeaseId, OrderHash
@@ -39,11 +38,20 @@ class Held:
     voucher: Voucher | None
     anchor_tx: str
     end_anchored: bool
-    leaf: Leaf | None
+    extra_seconds: int
 
     @property
     def id(self) -> LeaseId:
         return self.lease.id
+
+    @property
+    def max_seconds(self) -> int:
+        """The time that the client's deposit is good for: what was ordered, and what was topped up."""
+        return self.order.max_seconds + self.extra_seconds
+
+    @property
+    def collateral(self) -> AttoFil:
+        return self.order.price.over(self.max_seconds)
 
 
 class Store:
@@ -153,22 +161,22 @@ class Store:
 
     async def store_voucher(self, voucher: Voucher, served: float) -> None:
         """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused below a higher one."""
+        [refused] = await self.store_vouchers([(voucher, served)])
+        if refused is not None:
+            raise refused
+
+    async def store_vouchers(self, vouchers: Sequence[tuple[Voucher, float]]) -> list[VoucherRefused | None]:
+        """Keep many, each with the seconds served, in one transaction; says of each why it was refused, or None."""
+        answers: list[VoucherRefused | None] = []
         async with self.begin() as connection:
-            held = await _held(connection, voucher.lease)
-            if not held.lease.state.lives:
-                raise VoucherRefused("ended", "the lease doesn't run: nothing more is due")
-            if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
-                raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
-            await connection.execute(
-                update(books.leases)
-                .where(books.leases.c.lease_id == voucher.lease)
-                .values(
-                    paid=str(voucher.amount.value),
-                    seconds=voucher.seconds,
-                    voucher_signature=voucher.signature,
-                    served=served,
-                )
-            )
+            for voucher, served in vouchers:
+                try:
+                    await _keep_voucher(connection, voucher, served)
+                except VoucherRefused as error:
+                    answers.append(error)
+                else:
+                    answers.append(None)
+        return answers
 
     async def set_served(self, lease: LeaseId, served: float) -> None:
         await self._set(lease, served=served)
@@ -176,8 +184,9 @@ class Store:
     async def set_anchor(self, lease: LeaseId, tx: str) -> None:
         await self._set(lease, anchor_tx=tx)
 
-    async def set_end_anchored(self, lease: LeaseId) -> None:
-        await self._set(lease, end_anchored=True)
+    async def set_extra_seconds(self, lease: LeaseId, extra_seconds: int) -> None:
+        """The chain has a higher deposit than was ordered."""
+        await self._set(lease, extra_seconds=extra_seconds)
 
     async def _set(self, lease: LeaseId, **values: Any) -> None:
         async with self.begin() as connection:
@@ -226,6 +235,24 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+async def _keep_voucher(connection: AsyncConnection, voucher: Voucher, served: float) -> None:
+    held = await _held(connection, voucher.lease)
+    if not held.lease.state.lives:
+        raise VoucherRefused("ended", "the lease doesn't run: nothing more is due")
+    if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
+        raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
+    await connection.execute(
+        update(books.leases)
+        .where(books.leases.c.lease_id == voucher.lease)
+        .values(
+            paid=str(voucher.amount.value),
+            seconds=voucher.seconds,
+            voucher_signature=voucher.signature,
+            served=served,
+        )
+    )
+
+
 async def _held(connection: AsyncConnection, lease: LeaseId) -> Held:
     found = await connection.execute(select(books.leases).where(books.leases.c.lease_id == lease))
     row = found.first()
@@ -251,16 +278,6 @@ def _read(row: Row[Any]) -> Held:
     voucher = None
     if row.voucher_signature:
         voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)
-    leaf = None
-    if row.leaf_index is not None:
-        leaf = Leaf(
-            row.leaf_index,
-            lease.id,
-            order.pay_key,
-            order.collateral,
-            AttoFil(int(row.leaf_amount)),
-            row.leaf_seconds,
-        )
     return Held(
         lease=lease,
         order=order,
@@ -276,5 +293,5 @@ def _read(row: Row[Any]) -> Held:
         voucher=voucher,
         anchor_tx=row.anchor_tx,
         end_anchored=row.end_anchored,
-        leaf=leaf,
+        extra_seconds=row.extra_seconds,
     )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -24,34 +24,39 @@ from shale.errors import ConfigError
 from shale.market.signing import SigningDomain
 from shale.paths import Home, binary, private_dir
 from shale.proofs.kernel import KernelProver
+from shale.proofs.prover import Prover
 from shale.provider.admin import AdminApi
+from shale.provider.anchoring import Anchoring
 from shale.provider.api import PublicApi
 from shale.provider.catalogue import Catalogue
 from shale.provider.claims import Claims
 from shale.provider.config import ProviderConfig
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
+from shale.provider.earnings import Earnings
 from shale.provider.faults import Faults
 from shale.provider.identity import Identity, key_hash, open_identity
 from shale.provider.inventory import survey
 from shale.provider.lease_volumes import LeaseVolumes, Offered
+from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
 from shale.provider.lookout import Lookout
 from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
 from shale.provider.offers import Offers
 from shale.provider.search import Search
+from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
+from shale.provider.settling import Service
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store, sqlite_url
+from shale.provider.till import Till
+from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, gateway_folder
 from shale.tunnel.meters import MeterSockets
 from shale.units import Address, checked_address
 
 log = logging.getLogger("shale.provider")
-
-SETTLE_AFTER_SECONDS = 60.0
-"""How long after the last lease's end a batch waits for company."""
 
 
 @dataclass(slots=True)
@@ -74,8 +79,8 @@ class Provider:
     lookout: Lookout
     public: Starlette
     admin: Starlette
-    settle_after: float = SETTLE_AFTER_SECONDS
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    service: Service
+    topups: TopUps
 
     async def announce(self) -> None:
         """Write this provider's record to the registry, if what stands there is not what is true."""
@@ -111,13 +116,7 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             raise ConfigError("there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
-        circuit = await prover.circuit()
-        if int(circuit.vk_hash, 16) != int(await chain.verifying_key_hash(), 16):
-            raise ConfigError(
-                "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
-            )
-        if circuit.unsafe_development:
-            log.warning("proofs use the unsafe development key: for the desk only")
+        await _check_keys(chain, prover)
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
         stack.push_async_callback(store.close)
@@ -137,7 +136,10 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         volumes = FuseVolumes(home.provider / "mounts")
         stack.push_async_callback(volumes.close)
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
-        meter = MeterParts(store, engine, prover, clock, identity.account, signing, domain)
+        ledger_books, topups = LedgerBooks(store), TopUps(store, chain)
+        meter = MeterParts(
+            store, engine, Till(store, prover, domain), clock, identity.account, signing, topups
+        )  # fmt: skip
         lifecycle = Lifecycle(
             LifecycleParts(
                 config=config,
@@ -146,6 +148,7 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
                 engine=engine,
                 volumes=leased,
                 chain=chain,
+                anchoring=Anchoring(chain, ledger_books, clock),
                 gateway=gateway,
                 sockets=sockets,
                 meter=meter,
@@ -158,7 +161,10 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             config, machine, shelf, clock, identity.account, signing, gateway.user, identity.host_key.public,
             miner,
         )  # fmt: skip
-        settlement = Settlement(store, chain, prover, clock, identity.account, signing, operator, domain)
+        topups.on_raised = lifecycle.lengthen
+        settlement = Settlement(store, ledger_books, chain, prover, clock, operator, domain)
+        service = Service(settlement, config.rules, clock, chain.gas_price)
+        lifecycle.on_ended = service.ended.set
         metrics = CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
         faults = Faults(shelf, lifecycle, clock, metrics)
@@ -171,6 +177,9 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             engine,
             lifecycle,
             settlement,
+            service,
+            topups,
+            Earnings(store, ledger_books, chain, operator),
             desk,
             offers,
             signing,
@@ -192,6 +201,9 @@ def _provider(
     engine: Engine,
     lifecycle: Lifecycle,
     settlement: Settlement,
+    service: Service,
+    topups: TopUps,
+    earnings: Earnings,
     desk: Desk,
     offers: Offers,
     signing: SigningDomain,
@@ -203,7 +215,8 @@ def _provider(
     metrics: CollectorRegistry,
     stop: asyncio.Event,
 ) -> Provider:
-    provider = Provider(
+    settling = SettleRoutes(settlement, service, earnings)
+    return Provider(
         config=config,
         identity=identity,
         chain=chain,
@@ -218,13 +231,28 @@ def _provider(
         faults=faults,
         driver=driver.app(),
         lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
-        public=PublicApi(desk, lifecycle, offers, search, metrics).app(),
-        admin=AdminApi(identity.operator, desk, DatasetRoutes(catalogue), lifecycle, settlement, chain, stop).app(),
+        public=PublicApi(desk, lifecycle, offers, search, topups, metrics).app(),
+        admin=AdminApi(
+            identity.operator, desk, DatasetRoutes(catalogue), settling, lifecycle, settlement, chain, stop
+        ).app(),
+        service=service,
+        topups=topups,
     )
-    lifecycle.on_ended = provider.ended.set
-    return provider
 
 
 async def _miner(chain: Chain, operator: Address) -> str:
     record = await chain.provider(operator)
     return f"f0{record.miner}" if record is not None and record.miner else ""
+
+
+async def _check_keys(chain: Chain, prover: Prover) -> None:
+    """Raise ConfigError unless this machine can prove for the ledger that stands on chain."""
+    circuit = await prover.circuit()
+    if int(circuit.keys_hash, 16) != int(await chain.keys_hash(), 16):
+        raise ConfigError(
+            "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
+        )
+    if not circuit.provable:
+        raise ConfigError("there is no proving key on this machine", "run shale provider keys make --size 8")
+    if circuit.unsafe_development:
+        log.warning("proofs use the unsafe development key: for the desk only")

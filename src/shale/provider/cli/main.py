@@ -15,6 +15,7 @@ from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
 from shale.provider.cli.door import as_json, ask
+from shale.provider.cli.settle import earnings, settle
 
 if TYPE_CHECKING:
     from shale.provider.wiring import Provider
@@ -170,22 +171,6 @@ def status(json_output: bool) -> None:
     show_status(raw)
 
 
-@group.command()
-@click.option("--now", is_flag=True, help="Redeem at once instead of waiting for more leases to end.")
-@as_json
-def settle(now: bool, json_output: bool) -> None:
-    """Redeem what was earned: batch, prove, post, collect."""
-    if not now:
-        raise ConfigError("the daemon settles by itself a while after leases end", "add --now to do it at once")
-    raw = ask("POST", "/settle", timeout=1200)
-    if json_output:
-        click.echo(json.dumps(raw))
-        return
-    from shale.provider.screens import show_settlements
-
-    show_settlements(raw)
-
-
 @group.command("end")
 @click.argument("lease_id")
 @as_json
@@ -196,6 +181,8 @@ def end_lease(lease_id: str, json_output: bool) -> None:
 
 
 group.add_command(datasets)
+group.add_command(settle)
+group.add_command(earnings)
 
 
 def _password(file: Path | None, confirm: bool = False) -> str:
