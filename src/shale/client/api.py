@@ -177,6 +177,10 @@ class ProviderApi:
             raise _wild(self.endpoint) from None
         return RemoteLease(state, reason, amount_of(raw.get("paid")), whole(raw.get("seconds")))
 
+    async def topped_up(self, lease: LeaseId) -> int:
+        """Say that the chain has a higher deposit. Returns the seconds that the provider then has it good for."""
+        return whole((await self._call("POST", f"/v1/leases/{lease}/topup", {})).get("max_seconds"))
+
     async def end(self, lease: LeaseId, end: End, signature: str) -> tuple[End, str]:
         """Hand in our signed End. Returns the provider's own and its signature, for the caller to check."""
         raw = await self._call("POST", f"/v1/leases/{lease}/end", end_to_json(end) | {"signature": signature})

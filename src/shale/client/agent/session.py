@@ -86,6 +86,7 @@ class Session:
             rental.paid,
             rental.seconds,
             served=float(min(self._elapsed_before, rental.seconds + GRACE_SECONDS)),
+            extra_seconds=rental.extra_seconds,
         )
         self._changed = changed
         self._link: Link | None = None
@@ -200,9 +201,22 @@ class Session:
     async def _reload(self) -> None:
         """The books again: they are what was truly signed, and another command may have ended the lease."""
         self._rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
-        self._payer = replace(self._payer, paid=self._rental.paid, seconds=self._rental.seconds)
+        self._payer = replace(
+            self._payer,
+            paid=self._rental.paid,
+            seconds=self._rental.seconds,
+            extra_seconds=self._rental.extra_seconds,
+        )
         if self._rental.ended:
             self._over.set()
+
+    async def lengthen(self) -> None:
+        """The lease has been topped up: the books know by how much."""
+        rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
+        self._rental = replace(self._rental, extra_seconds=rental.extra_seconds)
+        self._payer = replace(self._payer, extra_seconds=rental.extra_seconds)
+        self._stirred.set()
+        self._changed()
 
     async def _greet(self, link: Link) -> None:
         nonce = new_nonce(secrets.token_bytes)

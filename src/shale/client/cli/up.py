@@ -230,7 +230,7 @@ def lease_json(rental: Rental) -> dict[str, Any]:
         "resources": order.resources.to_json(),
         "price_per_second_attofil": str(rental.price.per_second.value),
         "tick_seconds": order.tick_seconds,
-        "max_seconds": order.max_seconds,
+        "max_seconds": rental.max_seconds,
         "collateral_attofil": str(rental.collateral.value),
         "paid_attofil": str(rental.paid.value),
         "paid_seconds": rental.seconds,
