@@ -13,13 +13,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shale.chain.chain import Chain, Shard
 from shale.clock import Clock
 from shale.errors import Refused, ShaleError, Unavailable
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.market.signing import SigningDomain
@@ -75,7 +75,7 @@ class Settlement:
         chain: Chain,
         prover: Prover,
         clock: Clock,
-        account: LocalAccount,
+        account: Account,
         signing: SigningDomain,
         provider: Address,
         ledger_domain: str,
