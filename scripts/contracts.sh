@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 artifacts=src/shale/chain/artifacts
 
-for generated in Verifier VerifyingKey; do
+for generated in Verifier1 Verifier8 Verifier64 Verifier256 VerifyingKey; do
     if [ ! -f "contracts/src/generated/$generated.sol" ]; then
         echo "contracts: contracts/src/generated/$generated.sol is missing; export it with shale-kernel" >&2
         exit 1
@@ -24,7 +24,7 @@ mkdir -p "$artifacts"
 node - "$artifacts" <<'EOF'
 const fs = require("node:fs");
 const path = require("node:path");
-for (const name of ["Registry", "Market", "Ledger", "Verifier"]) {
+for (const name of ["Registry", "Market", "Ledger", "Verifier1", "Verifier8", "Verifier64", "Verifier256"]) {
   const built = JSON.parse(fs.readFileSync(`contracts/out/${name}.sol/${name}.json`, "utf8"));
   const text = JSON.stringify({ abi: built.abi, bytecode: built.bytecode.object }) + "\n";
   const file = path.join(process.argv[2], `${name}.json`);

@@ -7,57 +7,84 @@ import {VerifyingKey} from "./generated/VerifyingKey.sol";
 import {ILedger} from "./interfaces/ILedger.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
-import {BATCH, BatchWords, P} from "./libraries/BatchWords.sol";
-import {PayKey} from "./libraries/PayKey.sol";
+import {BatchWords} from "./libraries/BatchWords.sol";
+import {CLOSE, INSERT, Op, PackedOps} from "./libraries/PackedOps.sol";
+import {MAX_TERM, Record, Records} from "./libraries/Records.sol";
 
-/// @title Shale's layer 2: holds all money, and moves each provider's root of lease balances only with a proof.
+/// @title Shale's layer 2: holds all money, and moves each provider's root of redeemed amounts only with a proof.
 /// @dev Owes at any time the sum of client balances, of what open leases still hold, and of uncollected earnings.
 contract Ledger is ILedger {
-    /// @notice How long after a lease's end only its provider may close it, and how long it has to insert a deposit.
+    using Records for Record;
+
+    /// @notice How long after a lease's end only its provider may close it.
     uint64 public constant WINDOW = 24 hours;
-    uint256 private constant MAX_INDEX = 1 << 20;
+    uint256 private constant LEAVES = 1 << 20;
+    /// @dev The circuit sums at most 256 differences below 2^96.
+    uint256 private constant EARNED_LIMIT = 1 << 104;
     uint256 private constant FILECOIN_MAINNET = 314;
-    uint8 private constant INSERT = 1;
-    uint8 private constant CLAIM = 2;
-    uint8 private constant CLOSE = 4;
 
     /// @param root 0 stands for the empty tree's root.
-    /// @param demanded The lease that the next batches must get closed, or 0.
+    /// @param owed Earned and not yet collected.
+    /// @param held Deposits of open leases less what was redeemed of them: a bound on what a batch can pay out,
+    /// so that even a forged proof could not touch the money of another provider's leases.
+    /// @param demanded The lease that the next batch must close, or 0.
     struct Shard {
         uint256 root;
-        uint48 queueHead;
-        uint48 queueTail;
         uint128 owed;
+        uint128 held;
         uint256 demanded;
-        mapping(uint256 queueIndex => bytes32 entry) queue;
+    }
+
+    /// @dev A batch under way. `demanded`: it starts from the root at which its closes were demanded.
+    struct Batch {
+        address provider;
+        bool byProvider;
+        bool demanded;
+        uint32 window;
+        uint16 size;
+        uint256 oldRoot;
+        uint256 newRoot;
+        uint256 earned;
+        uint256 refunds;
     }
 
     /// @inheritdoc ILedger
     address public immutable market;
     /// @inheritdoc ILedger
     IRegistry public immutable registry;
-    /// @inheritdoc ILedger
-    IVerifier public immutable verifier;
+    IVerifier private immutable _verifier1;
+    IVerifier private immutable _verifier8;
+    IVerifier private immutable _verifier64;
+    IVerifier private immutable _verifier256;
 
     /// @inheritdoc ILedger
     mapping(address client => uint256 balance) public balanceOf;
+    /// @inheritdoc ILedger
+    mapping(uint256 leaseId => uint256 root) public demandedRootOf;
     mapping(address provider => Shard shard) private _shards;
-    mapping(uint256 leaseId => Lease lease) private _leases;
+    mapping(uint256 leaseId => Record record) private _records;
 
     modifier onlyMarket() {
-        _checkMarket();
+        if (msg.sender != market) revert NotMarket();
         _;
     }
 
     /// @dev Created by its market.
-    constructor(IRegistry registry_, IVerifier verifier_) {
-        if (address(registry_).code.length == 0 || address(verifier_).code.length == 0) revert ZeroAddress();
+    /// @param verifiers For batches of 1, 8, 64 and 256 slots.
+    constructor(IRegistry registry_, IVerifier[4] memory verifiers) {
+        if (address(registry_).code.length == 0) revert ZeroAddress();
+        for (uint256 i = 0; i < verifiers.length; ++i) {
+            if (address(verifiers[i]).code.length == 0) revert ZeroAddress();
+        }
         if (VerifyingKey.UNSAFE_DEVELOPMENT && block.chainid == FILECOIN_MAINNET) {
             revert UnsafeVerifyingKey();
         }
         market = msg.sender;
         registry = registry_;
-        verifier = verifier_;
+        _verifier1 = verifiers[0];
+        _verifier8 = verifiers[1];
+        _verifier64 = verifiers[2];
+        _verifier256 = verifiers[3];
     }
 
     /// @inheritdoc ILedger
@@ -79,73 +106,91 @@ contract Ledger is ILedger {
     }
 
     /// @inheritdoc ILedger
-    function lock(
-        uint256 leaseId,
-        address client,
-        address provider,
-        uint96 collateral,
-        uint256 payKeyX,
-        uint256 payKeyY,
-        uint64 maxSeconds
-    ) external onlyMarket {
-        if (_leases[leaseId].client != address(0)) revert LeaseExists(leaseId);
-        // A key that is no word or no point could never be inserted, and would block the queue behind it.
-        if (!PayKey.isValid(payKeyX, payKeyY)) revert BadPayKey();
-        _debit(client, collateral);
-        Shard storage shard = _shards[provider];
-        uint48 queueIndex = shard.queueTail++;
-        shard.queue[queueIndex] = keccak256(abi.encode(leaseId, payKeyX, payKeyY, collateral));
-        _leases[leaseId] = Lease({
-            client: client,
-            overdueAt: uint64(block.timestamp) + maxSeconds + WINDOW,
-            closed: false,
-            provider: provider,
-            deposit: collateral,
-            paid: 0,
-            numSeconds: 0,
-            openedAt: uint48(block.timestamp),
-            queueIndex: queueIndex
-        });
-        emit Locked(leaseId, client, provider, collateral, payKeyX, payKeyY, queueIndex);
+    function lockMany(Opened[] calldata opened) external onlyMarket {
+        for (uint256 i = 0; i < opened.length; ++i) {
+            _lock(opened[i]);
+        }
     }
 
     /// @inheritdoc ILedger
-    function recordEnd(uint256 leaseId) external onlyMarket {
-        Lease storage lease = _leases[leaseId];
-        uint64 overdueAt = uint64(block.timestamp) + WINDOW;
-        if (overdueAt < lease.overdueAt) lease.overdueAt = overdueAt;
+    function raise(uint256 leaseId, uint96 amount, uint64 extraSeconds) external payable onlyMarket {
+        Record storage record = _records[leaseId];
+        _checkOpen(leaseId, record);
+        if (block.timestamp >= record.overdueAt) revert LeaseOverdue(leaseId, record.overdueAt);
+        uint256 raised = uint256(record.deposit) + amount;
+        if (raised > type(uint96).max) revert DepositTooLarge(raised);
+        uint256 term = uint256(record.term) + extraSeconds;
+        if (term > MAX_TERM) revert TermTooLong(term);
+        if (msg.value == 0) _debit(record.client, amount);
+        // Both fit by the bounds above: an overdue time lies at most a term and a window ahead of some block's time.
+        record.deposit = uint96(raised);
+        record.term = uint32(term);
+        record.overdueAt += uint48(extraSeconds);
+        _shards[record.provider].held += amount;
+        emit DepositRaised(leaseId, uint96(raised), record.overdueAt);
+    }
+
+    /// @inheritdoc ILedger
+    function recordEnd(uint256 leaseId) external onlyMarket returns (address client, address provider) {
+        Record storage record = _records[leaseId];
+        (client, provider) = (record.client, record.provider);
+        uint48 overdueAt = uint48(block.timestamp) + uint48(WINDOW);
+        if (overdueAt < record.overdueAt) record.overdueAt = overdueAt;
     }
 
     /// @inheritdoc ILedger
     function settle(
         address provider,
+        uint32 window,
+        uint16 size,
         uint256 oldRoot,
         uint256 newRoot,
-        Op[] calldata ops,
+        uint256 earned,
+        bytes calldata ops,
         uint256 c,
         uint256[8] calldata proof
     ) external {
-        if (ops.length == 0 || ops.length > BATCH) revert BatchSize(ops.length);
-        if (c >= P) revert NotAWord(c);
-        Shard storage shard = _shards[provider];
-        if (_root(shard) != oldRoot) revert StaleRoot(_root(shard));
-        uint256 earned = _apply(shard, provider, ops);
-        shard.root = newRoot;
-        emit Settled(provider, oldRoot, newRoot, earned);
-        (uint256 r, uint256 e) = BatchWords.compress(BatchWords.pack(domain(), oldRoot, newRoot, ops), c);
+        IVerifier verifier = verifierOf(size);
+        Batch memory batch;
+        batch.provider = provider;
+        batch.byProvider = msg.sender == provider;
+        batch.demanded = oldRoot != _root(_shards[provider]);
+        batch.window = window;
+        batch.size = size;
+        batch.oldRoot = oldRoot;
+        batch.newRoot = newRoot;
+        batch.earned = earned;
+        (uint256 r, uint256 e) = _apply(batch, ops, c);
+        _book(batch);
         verifier.verifyProof(abi.encodePacked(proof), [c, r, e]);
     }
 
     /// @inheritdoc ILedger
+    function refund(uint256[] calldata leaseIds) external {
+        for (uint256 i = 0; i < leaseIds.length; ++i) {
+            uint256 leaseId = leaseIds[i];
+            Record storage record = _records[leaseId];
+            State state = _checkOpen(leaseId, record);
+            if (state != State.Locked) revert WrongLeaseState(leaseId, state);
+            address provider = record.provider;
+            if (msg.sender != provider && block.timestamp < record.overdueAt) {
+                revert NotAllowedYet(leaseId, record.overdueAt);
+            }
+            _shards[provider].held -= _close(leaseId, record, 0, 0, 0);
+        }
+    }
+
+    /// @inheritdoc ILedger
     function demandClose(uint256 leaseId) external {
-        Lease storage lease = _leases[leaseId];
-        if (lease.client == address(0)) revert UnknownLease(leaseId);
-        if (lease.closed) revert LeaseClosed(leaseId);
-        if (block.timestamp < lease.overdueAt) revert NotAllowedYet(leaseId, lease.overdueAt);
-        Shard storage shard = _shards[lease.provider];
-        if (shard.demanded != 0) revert AlreadyDemanded(shard.demanded);
-        shard.demanded = leaseId;
-        emit CloseDemanded(lease.provider, leaseId);
+        Record storage record = _records[leaseId];
+        State state = _checkOpen(leaseId, record);
+        if (state != State.Inserted) revert WrongLeaseState(leaseId, state);
+        if (block.timestamp < record.overdueAt) revert NotAllowedYet(leaseId, record.overdueAt);
+        if (demandedRootOf[leaseId] != 0) revert AlreadyDemanded(leaseId);
+        Shard storage shard = _shards[record.provider];
+        demandedRootOf[leaseId] = _root(shard);
+        if (shard.demanded == 0) shard.demanded = leaseId;
+        emit CloseDemanded(record.provider, leaseId);
     }
 
     /// @inheritdoc ILedger
@@ -161,81 +206,140 @@ contract Ledger is ILedger {
     }
 
     /// @inheritdoc ILedger
-    function shardOf(address provider)
-        external
-        view
-        returns (uint256 root, uint64 queueHead, uint64 queueTail, uint256 owed, uint256 demanded)
-    {
+    function shardOf(address provider) external view returns (uint256 root, uint256 owed, uint256 demanded) {
         Shard storage shard = _shards[provider];
-        return (_root(shard), shard.queueHead, shard.queueTail, shard.owed, shard.demanded);
+        return (_root(shard), shard.owed, shard.demanded);
+    }
+
+    /// @inheritdoc ILedger
+    function heldOf(address provider) external view returns (uint256) {
+        return _shards[provider].held;
     }
 
     /// @inheritdoc ILedger
     function leaseOf(uint256 leaseId) external view returns (Lease memory) {
-        return _leases[leaseId];
+        return _records[leaseId].view_();
     }
 
     /// @inheritdoc ILedger
-    function queued(address provider, uint64 queueIndex) external view returns (bytes32) {
-        return _shards[provider].queue[queueIndex];
-    }
-
-    /// @inheritdoc ILedger
-    function verifyingKeyHash() external pure returns (bytes32) {
-        return VerifyingKey.HASH;
+    function verifyingKeysHash() external pure returns (bytes32) {
+        return VerifyingKey.KEYS_HASH;
     }
 
     /// @inheritdoc ILedger
     function domain() public view returns (uint256) {
         return uint256(
-            keccak256(abi.encode("shale.ledger.v1", block.chainid, address(this), VerifyingKey.HASH))
+            keccak256(abi.encode("shale.ledger.v2", block.chainid, address(this), VerifyingKey.KEYS_HASH))
         ) >> 8;
     }
 
-    /// @dev Checks the operations against storage and books them. The proof, checked by the caller, vouches
-    /// for every field of them; what is checked here is what only the chain knows: queue, time and sender.
-    function _apply(Shard storage shard, address provider, Op[] calldata ops)
+    /// @inheritdoc ILedger
+    function verifierOf(uint16 size) public view returns (IVerifier) {
+        if (size == 1) return _verifier1;
+        if (size == 8) return _verifier8;
+        if (size == 64) return _verifier64;
+        if (size == 256) return _verifier256;
+        revert BatchSize(size);
+    }
+
+    /// @dev Checks the operations against storage, books their closes and lays them out as words. The proof, checked
+    /// by the caller, vouches for every field but the reason; what is checked here is what only the chain knows:
+    /// whose lease it is, its key, deposit and state, the time, and who asks.
+    function _apply(Batch memory batch, bytes calldata ops, uint256 c)
         private
-        returns (uint128 earned)
+        returns (uint256 r, uint256 e)
     {
-        uint48 head = shard.queueHead;
+        uint256 size = batch.size;
+        if (batch.window >= LEAVES / size) revert BadWindow(batch.window);
+        if (batch.earned >= EARNED_LIMIT) revert NotAWord(batch.earned);
+        uint256[] memory words =
+            BatchWords.begin(size, domain(), batch.oldRoot, batch.newRoot, batch.window, batch.earned, c);
+        Op memory op;
+        uint256 offset;
+        uint256 least;
+        do {
+            offset = PackedOps.read(op, ops, offset, least, size);
+            least = op.slot + 1;
+            BatchWords.put(words, op);
+            _operate(batch, op);
+        } while (offset < ops.length);
+        return BatchWords.compress(words);
+    }
+
+    function _operate(Batch memory batch, Op memory op) private {
+        if (batch.demanded) _checkDemanded(batch, op.leaseId);
+        Record storage record = _records[op.leaseId];
+        if (record.provider != batch.provider) revert NotProviderLease(op.leaseId);
+        State state = _checkOpen(op.leaseId, record);
+        bool inserts = op.flags & INSERT != 0;
+        if (inserts != (state == State.Locked)) revert WrongLeaseState(op.leaseId, state);
+        if (inserts && !record.isKey(op.payKeyX, op.payKeyY)) revert WrongPayKey(op.leaseId);
+        if (op.amount > record.deposit) revert AboveDeposit(op.leaseId, op.amount);
+        bool closes = op.flags & CLOSE != 0;
+        if (!batch.byProvider && !closes) revert ProviderOnly(op.leaseId);
+        // What is overdue stays so, and its leaf stays as it is until it is closed.
+        if (block.timestamp >= record.overdueAt) {
+            if (!closes) revert OverdueMustClose(op.leaseId);
+        } else if (!batch.byProvider) {
+            revert NotAllowedYet(op.leaseId, record.overdueAt);
+        }
+        uint32 index = uint32(uint256(batch.window) * batch.size + op.slot);
+        if (batch.demanded) {
+            emit Exited(batch.provider, op.leaseId, batch.oldRoot, index);
+        } else {
+            emit Operation(
+                batch.provider, op.leaseId, index, uint8(op.flags), uint96(op.amount), uint64(op.numSeconds)
+            );
+        }
+        if (closes) {
+            batch.refunds += _close(
+                op.leaseId, record, uint96(op.amount), uint64(op.numSeconds), uint8(op.reason)
+            );
+        } else if (inserts) {
+            record.insert();
+        }
+    }
+
+    /// @dev Closes the record, credits its client with what was not paid, and says how much that was.
+    function _close(uint256 leaseId, Record storage record, uint96 paid, uint64 numSeconds, uint8 reason)
+        private
+        returns (uint96 rest)
+    {
+        rest = record.deposit - paid;
+        address client = record.client;
+        record.close(paid, numSeconds, reason);
+        balanceOf[client] += rest;
+        emit Closed(leaseId, client, record.provider, paid, rest, numSeconds, reason);
+    }
+
+    /// @dev Moves the root, and what the batch earned and gave back out of the shard's deposits; meets a demand.
+    function _book(Batch memory batch) private {
+        Shard storage shard = _shards[batch.provider];
+        if (!batch.demanded) {
+            shard.root = batch.newRoot;
+            emit Settled(batch.provider, batch.oldRoot, batch.newRoot, batch.window, batch.size, batch.earned);
+        }
+        uint256 held = shard.held;
+        uint256 leaving = batch.earned + batch.refunds;
+        if (leaving > held) revert ShardOverdrawn(batch.provider, held, leaving);
+        shard.held = uint128(held - leaving);
+        shard.owed += uint128(batch.earned);
         uint256 demanded = shard.demanded;
-        bool waiting = demanded != 0 && _leases[demanded].queueIndex >= head;
-        bool onlyInserts = true;
-        for (uint256 i = 0; i < ops.length; ++i) {
-            Op calldata op = ops[i];
-            _checkShape(op, i);
-            Lease storage lease = _leases[op.leaseId];
-            if (lease.provider != provider) revert NotProviderLease(op.leaseId);
-            if (lease.closed) revert LeaseClosed(op.leaseId);
-            if (msg.sender != provider) _checkOthers(lease, op);
-            if (op.flags != INSERT) onlyInserts = false;
-            if (op.flags & INSERT != 0) _dequeue(shard, head++, op, i);
-            earned += op.amount - op.prevAmount;
-            emit Operation(provider, op.leaseId, op.index, op.flags, op.amount, op.numSeconds);
-            if (op.flags & CLOSE != 0) _close(lease, op);
-        }
-        if (demanded != 0) {
-            if (_leases[demanded].closed) shard.demanded = 0;
-            else if (!waiting || !onlyInserts) revert MustClose(demanded);
-        }
-        shard.queueHead = head;
-        shard.owed += earned;
+        if (demanded == 0) return;
+        // Others can do nothing but close what is overdue: nobody's exit waits for another's.
+        if (_records[demanded].state() == State.Closed) shard.demanded = 0;
+        else if (batch.byProvider) revert MustClose(demanded);
     }
 
-    function _dequeue(Shard storage shard, uint48 head, Op calldata op, uint256 position) private {
-        bytes32 entry = keccak256(abi.encode(op.leaseId, op.payKeyX, op.payKeyY, op.deposit));
-        if (shard.queue[head] != entry) revert QueueMismatch(position);
-        delete shard.queue[head];
-    }
-
-    function _close(Lease storage lease, Op calldata op) private {
-        uint96 refund = op.deposit - op.amount;
-        lease.closed = true;
-        lease.paid = op.amount;
-        lease.numSeconds = op.numSeconds;
-        balanceOf[lease.client] += refund;
-        emit Closed(op.leaseId, lease.client, lease.provider, op.amount, refund, op.numSeconds);
+    function _lock(Opened calldata opened) private {
+        Record storage record = _records[opened.leaseId];
+        if (record.state() != State.None) revert LeaseExists(opened.leaseId);
+        _debit(opened.client, opened.deposit);
+        record.open(opened, uint48(block.timestamp + opened.maxSeconds + WINDOW));
+        _shards[opened.provider].held += opened.deposit;
+        emit Locked(
+            opened.leaseId, opened.client, opened.provider, opened.deposit, opened.payKeyX, opened.payKeyY
+        );
     }
 
     function _credit(address client) private {
@@ -249,33 +353,19 @@ contract Ledger is ILedger {
         balanceOf[client] = balance - amount;
     }
 
-    function _checkMarket() private view {
-        if (msg.sender != market) revert NotMarket();
+    function _checkOpen(uint256 leaseId, Record storage record) private view returns (State state) {
+        state = record.state();
+        if (state == State.None) revert UnknownLease(leaseId);
+        if (state == State.Closed) revert LeaseClosed(leaseId);
     }
 
-    /// @dev What others than the provider may do, and from when. A deposit ahead in the queue of an overdue
-    /// lease has itself waited for the window, so this never bars the way to a close.
-    function _checkOthers(Lease storage lease, Op calldata op) private view {
-        uint256 from = lease.overdueAt;
-        if (op.flags == INSERT) from = uint256(lease.openedAt) + WINDOW;
-        else if (op.flags & CLOSE == 0) revert ProviderOnly(op.leaseId);
-        if (block.timestamp < from) revert NotAllowedYet(op.leaseId, from);
+    function _checkDemanded(Batch memory batch, uint256 leaseId) private view {
+        uint256 root = demandedRootOf[leaseId];
+        if (root == 0 || root != batch.oldRoot) revert StaleRoot(_root(_shards[batch.provider]));
     }
 
     function _root(Shard storage shard) private view returns (uint256) {
         uint256 root = shard.root;
         return root == 0 ? VerifyingKey.EMPTY_ROOT : root;
-    }
-
-    /// @dev Refuses what the circuit would refuse too, early and by name.
-    function _checkShape(Op calldata op, uint256 position) private pure {
-        bool inserts = op.flags & INSERT != 0;
-        bool claims = op.flags & CLAIM != 0;
-        if (
-            op.flags == 0 || op.flags > (INSERT | CLAIM | CLOSE) || op.index >= MAX_INDEX
-                || op.amount > op.deposit || op.amount < op.prevAmount
-                || (!claims && op.amount != op.prevAmount) || (inserts && op.prevAmount != 0)
-                || (!inserts && (op.payKeyX != 0 || op.payKeyY != 0))
-        ) revert BadOperation(position);
     }
 }

@@ -10,6 +10,8 @@ import {IMarket} from "./interfaces/IMarket.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
 import {Acceptance, Confirmation, End, Messages, Order} from "./libraries/Messages.sol";
+import {LAST_REASON} from "./libraries/PackedOps.sol";
+import {MAX_TERM} from "./libraries/Records.sol";
 
 /// @title Makes leases out of orders, acceptances and confirmations. Holds no money: the ledger does.
 contract Market is IMarket, EIP712 {
@@ -18,39 +20,48 @@ contract Market is IMarket, EIP712 {
     using Messages for Confirmation;
     using Messages for End;
 
-    uint64 public constant MAX_LEASE_SECONDS = 10 * 365 days;
+    uint64 public constant MAX_LEASE_SECONDS = MAX_TERM;
     uint256 public constant MAX_COMMENT_BYTES = 280;
-    /// @dev The last of the end reasons of docs/protocol.md, section 2: anchor_failed.
-    uint8 private constant LAST_REASON = 9;
+
+    /// @dev All that the market keeps of an order, in one slot. Nothing of one that is open, or was never published:
+    /// then the state is None here, and the ledger knows.
+    /// @param acceptance Of an accepted order: the first bytes of the acceptance's hash.
+    struct Entry {
+        bytes20 acceptance;
+        uint64 endedAt;
+        uint8 reason;
+        State state;
+        bool reviewed;
+    }
 
     struct Rating {
         uint64 count;
         uint96 weight;
         uint96 weightedStars;
+        uint128 amount;
+        uint128 amountStars;
     }
 
     /// @inheritdoc IMarket
     ILedger public immutable ledger;
 
-    mapping(uint256 leaseId => Lease lease) private _leases;
-    mapping(uint256 leaseId => bytes32 structHash) private _acceptances;
+    mapping(uint256 leaseId => Entry entry) private _entries;
     mapping(address client => mapping(uint256 word => uint256 bits)) private _nonces;
     mapping(address provider => Rating rating) private _ratings;
 
     /// @dev Creates its ledger, so that neither can ever be wired to another.
-    constructor(IRegistry registry, IVerifier verifier) EIP712("Shale", "1") {
-        ledger = new Ledger(registry, verifier);
+    /// @param verifiers For batches of 1, 8, 64 and 256 slots.
+    constructor(IRegistry registry, IVerifier[4] memory verifiers) EIP712("Shale", "1") {
+        ledger = new Ledger(registry, verifiers);
     }
 
     /// @inheritdoc IMarket
     function createOrder(Order calldata order) external returns (uint256 leaseId) {
         if (msg.sender != order.client) revert NotClient(msg.sender);
         (, leaseId) = _identify(order);
-        Lease storage lease = _leases[leaseId];
-        if (lease.state != State.None) revert WrongState(leaseId, lease.state);
         _checkTerms(order);
         _useNonce(order.client, order.nonce);
-        lease.state = State.Created;
+        _entries[leaseId].state = State.Created;
         emit OrderCreated(leaseId, order.client, order.provider, order);
     }
 
@@ -58,11 +69,12 @@ contract Market is IMarket, EIP712 {
     function cancelOrder(Order calldata order) external {
         if (msg.sender != order.client) revert NotClient(msg.sender);
         (, uint256 leaseId) = _identify(order);
-        Lease storage lease = _leases[leaseId];
-        if (lease.state > State.Accepted) revert WrongState(leaseId, lease.state);
-        if (lease.state == State.None) _useNonce(order.client, order.nonce);
-        lease.state = State.Cancelled;
-        delete _acceptances[leaseId];
+        State state = _stateOf(leaseId);
+        if (state > State.Accepted) revert WrongState(leaseId, state);
+        if (state == State.None) _useNonce(order.client, order.nonce);
+        Entry storage entry = _entries[leaseId];
+        entry.state = State.Cancelled;
+        entry.acceptance = 0;
         emit OrderCancelled(leaseId);
     }
 
@@ -70,13 +82,13 @@ contract Market is IMarket, EIP712 {
     function acceptOrder(Order calldata order, Acceptance calldata acceptance) external {
         if (msg.sender != order.provider) revert NotProvider(msg.sender);
         (bytes32 orderHash, uint256 leaseId) = _identify(order);
-        Lease storage lease = _leases[leaseId];
-        if (lease.state != State.Created) revert WrongState(leaseId, lease.state);
+        Entry storage entry = _entries[leaseId];
+        if (entry.state != State.Created) revert WrongState(leaseId, _stateOf(leaseId));
         _checkDeadline(order.deadline);
         _checkDeadline(acceptance.deadline);
         if (acceptance.order != orderHash) revert OrderMismatch();
-        lease.state = State.Accepted;
-        _acceptances[leaseId] = acceptance.hash();
+        entry.state = State.Accepted;
+        entry.acceptance = bytes20(acceptance.hash());
         emit OrderAccepted(leaseId, acceptance.hostKey, acceptance.deadline);
     }
 
@@ -84,12 +96,15 @@ contract Market is IMarket, EIP712 {
     function confirmOrder(Order calldata order, Acceptance calldata acceptance) external payable {
         if (msg.sender != order.client) revert NotClient(msg.sender);
         (bytes32 orderHash, uint256 leaseId) = _identify(order);
-        Lease storage lease = _leases[leaseId];
-        if (lease.state != State.Accepted) revert WrongState(leaseId, lease.state);
+        Entry storage entry = _entries[leaseId];
+        if (entry.state != State.Accepted) revert WrongState(leaseId, _stateOf(leaseId));
         _checkDeadline(acceptance.deadline);
-        if (_acceptances[leaseId] != acceptance.hash()) revert AcceptanceMismatch();
-        delete _acceptances[leaseId];
-        _open(order, orderHash, leaseId);
+        if (entry.acceptance != bytes20(acceptance.hash())) revert AcceptanceMismatch();
+        delete _entries[leaseId];
+        ILedger.Opened[] memory opened = new ILedger.Opened[](1);
+        opened[0] = _opened(order, orderHash, leaseId);
+        if (msg.value != 0) ledger.depositFor{value: msg.value}(order.client);
+        ledger.lockMany(opened);
     }
 
     /// @inheritdoc IMarket
@@ -101,17 +116,50 @@ contract Market is IMarket, EIP712 {
         Confirmation calldata confirmation,
         bytes calldata confirmationSignature
     ) external returns (uint256 leaseId) {
-        bytes32 orderHash;
-        (orderHash, leaseId) = _identify(order);
-        State state = _leases[leaseId].state;
+        ILedger.Opened[] memory opened = new ILedger.Opened[](1);
+        opened[0] = _openSigned(
+            order, orderSignature, acceptance, acceptanceSignature, confirmation, confirmationSignature
+        );
+        leaseId = opened[0].leaseId;
+        ledger.lockMany(opened);
+    }
+
+    /// @inheritdoc IMarket
+    function openLeases(Opening[] calldata openings) external returns (uint256[] memory leaseIds) {
+        ILedger.Opened[] memory opened = new ILedger.Opened[](openings.length);
+        leaseIds = new uint256[](openings.length);
+        for (uint256 i = 0; i < openings.length; ++i) {
+            Opening calldata each = openings[i];
+            opened[i] = _openSigned(
+                each.order,
+                each.orderSignature,
+                each.acceptance,
+                each.acceptanceSignature,
+                each.confirmation,
+                each.confirmationSignature
+            );
+            leaseIds[i] = opened[i].leaseId;
+        }
+        ledger.lockMany(opened);
+    }
+
+    /// @inheritdoc IMarket
+    function topUp(Order calldata order, uint64 extraSeconds) external payable {
+        (, uint256 leaseId) = _identify(order);
+        // An order that was not opened has no lease in the ledger, which refuses then.
+        State state = _entries[leaseId].state;
         if (state != State.None) revert WrongState(leaseId, state);
-        _checkTerms(order);
-        _checkChain(orderHash, order, acceptance, confirmation);
-        _checkSignature(order.client, orderHash, orderSignature);
-        _checkSignature(order.provider, _hashTypedDataV4(acceptance.hash()), acceptanceSignature);
-        _checkSignature(order.client, _hashTypedDataV4(confirmation.hash()), confirmationSignature);
-        _useNonce(order.client, order.nonce);
-        _open(order, orderHash, leaseId);
+        if (extraSeconds == 0 || extraSeconds > MAX_LEASE_SECONDS) revert BadDuration(extraSeconds);
+        uint256 amount = uint256(order.price) * extraSeconds;
+        if (amount > type(uint96).max) revert WrongCollateral(type(uint96).max, amount);
+        if (msg.value == 0) {
+            if (msg.sender != order.client) revert NotClient(msg.sender);
+        } else if (msg.value != amount) {
+            revert WrongValue(amount, msg.value);
+        }
+        emit ToppedUp(leaseId, msg.sender, amount, extraSeconds);
+        // forge-lint: disable-next-line(unsafe-typecast) (checked above)
+        ledger.raise{value: msg.value}(leaseId, uint96(amount), extraSeconds);
     }
 
     /// @inheritdoc IMarket
@@ -129,21 +177,24 @@ contract Market is IMarket, EIP712 {
     }
 
     /// @inheritdoc IMarket
-    function review(uint256 leaseId, uint8 stars, string calldata comment) external {
-        ILedger.Lease memory account = ledger.leaseOf(leaseId);
-        if (msg.sender != account.client) revert NotClient(msg.sender);
+    function review(Order calldata order, uint8 stars, string calldata comment) external {
+        if (msg.sender != order.client) revert NotClient(msg.sender);
         if (stars == 0 || stars > 5) revert BadStars(stars);
         if (bytes(comment).length > MAX_COMMENT_BYTES) revert CommentTooLong(bytes(comment).length);
-        if (!account.closed) revert NotClosed(leaseId);
-        Lease storage lease = _leases[leaseId];
-        if (lease.reviewed) revert AlreadyReviewed(leaseId);
-        lease.reviewed = true;
-        uint64 weight = _weigh(lease, account);
-        Rating storage rating = _ratings[account.provider];
+        (, uint256 leaseId) = _identify(order);
+        Entry storage entry = _entries[leaseId];
+        if (entry.reviewed) revert AlreadyReviewed(leaseId);
+        entry.reviewed = true;
+        ILedger.Lease memory account = ledger.leaseOf(leaseId);
+        if (account.state != ILedger.State.Closed) revert NotClosed(leaseId);
+        uint64 weight = _weigh(order.price, account);
+        Rating storage rating = _ratings[order.provider];
         rating.count += 1;
         rating.weight += weight;
         rating.weightedStars += uint96(weight) * stars;
-        emit Reviewed(leaseId, account.provider, account.client, stars, weight, comment);
+        rating.amount += account.paid;
+        rating.amountStars += uint128(account.paid) * stars;
+        emit Reviewed(leaseId, order.provider, order.client, stars, weight, account.paid, comment);
     }
 
     /// @inheritdoc IMarket
@@ -153,17 +204,18 @@ contract Market is IMarket, EIP712 {
 
     /// @inheritdoc IMarket
     function leaseOf(uint256 leaseId) external view returns (Lease memory) {
-        return _leases[leaseId];
+        Entry storage entry = _entries[leaseId];
+        return Lease(entry.endedAt, entry.reason, _stateOf(leaseId), entry.reviewed);
     }
 
     /// @inheritdoc IMarket
     function ratingOf(address provider)
         external
         view
-        returns (uint64 count, uint96 weight, uint96 weightedStars)
+        returns (uint64 count, uint96 weight, uint96 weightedStars, uint128 amount, uint128 amountStars)
     {
         Rating storage rating = _ratings[provider];
-        return (rating.count, rating.weight, rating.weightedStars);
+        return (rating.count, rating.weight, rating.weightedStars, rating.amount, rating.amountStars);
     }
 
     /// @inheritdoc IMarket
@@ -171,31 +223,57 @@ contract Market is IMarket, EIP712 {
         return _nonces[client][nonce >> 8] & _bit(nonce) != 0;
     }
 
-    function _open(Order calldata order, bytes32 orderHash, uint256 leaseId) private {
+    /// @dev Checks one opening whole and uses up its nonce, which also refuses every order that was published,
+    /// opened or cancelled before.
+    function _openSigned(
+        Order calldata order,
+        bytes calldata orderSignature,
+        Acceptance calldata acceptance,
+        bytes calldata acceptanceSignature,
+        Confirmation calldata confirmation,
+        bytes calldata confirmationSignature
+    ) private returns (ILedger.Opened memory) {
+        (bytes32 orderHash, uint256 leaseId) = _identify(order);
+        _checkTerms(order);
+        _checkChain(orderHash, order, acceptance, confirmation);
+        _checkSignature(order.client, orderHash, orderSignature);
+        _checkSignature(order.provider, _hashTypedDataV4(acceptance.hash()), acceptanceSignature);
+        _checkSignature(order.client, _hashTypedDataV4(confirmation.hash()), confirmationSignature);
+        _useNonce(order.client, order.nonce);
+        return _opened(order, orderHash, leaseId);
+    }
+
+    /// @dev Announces the lease; the ledger makes it.
+    function _opened(Order calldata order, bytes32 orderHash, uint256 leaseId)
+        private
+        returns (ILedger.Opened memory)
+    {
         // Below 2^96: checked when the order entered the chain.
+        // forge-lint: disable-next-line(unsafe-typecast)
         uint96 collateral = uint96(_collateral(order));
-        Lease storage lease = _leases[leaseId];
-        lease.price = order.price;
-        lease.maxSeconds = order.maxSeconds;
-        lease.state = State.Open;
         emit LeaseOpened(leaseId, order.client, order.provider, orderHash, collateral);
-        if (msg.value != 0) ledger.depositFor{value: msg.value}(order.client);
-        ledger.lock(
-            leaseId, order.client, order.provider, collateral, order.payKeyX, order.payKeyY, order.maxSeconds
-        );
+        return ILedger.Opened({
+            leaseId: leaseId,
+            client: order.client,
+            provider: order.provider,
+            deposit: collateral,
+            maxSeconds: order.maxSeconds,
+            payKeyX: order.payKeyX,
+            payKeyY: order.payKeyY
+        });
     }
 
     function _end(uint256 leaseId, address by, uint8 reason) private {
-        Lease storage lease = _leases[leaseId];
-        if (lease.state != State.Open) revert WrongState(leaseId, lease.state);
-        ILedger.Lease memory account = ledger.leaseOf(leaseId);
-        if (by != account.client && by != account.provider) revert NotParty(by);
+        Entry storage entry = _entries[leaseId];
+        if (entry.state != State.None) revert WrongState(leaseId, entry.state);
         if (reason == 0 || reason > LAST_REASON) revert BadReason(reason);
-        lease.state = State.Ended;
-        lease.reason = reason;
+        entry.state = State.Ended;
+        entry.reason = reason;
         // The block's time and not the message's: a backdated End must not cut the provider's window short.
-        lease.endedAt = uint64(block.timestamp);
-        ledger.recordEnd(leaseId);
+        entry.endedAt = uint64(block.timestamp);
+        (address client, address provider) = ledger.recordEnd(leaseId);
+        if (client == address(0)) revert WrongState(leaseId, State.None);
+        if (by != client && by != provider) revert NotParty(by);
     }
 
     function _useNonce(address client, uint64 nonce) private {
@@ -208,6 +286,11 @@ contract Market is IMarket, EIP712 {
     function _identify(Order calldata order) private view returns (bytes32 orderHash, uint256 leaseId) {
         orderHash = _hashTypedDataV4(order.hash());
         leaseId = uint256(orderHash) >> 8;
+    }
+
+    function _stateOf(uint256 leaseId) private view returns (State state) {
+        state = _entries[leaseId].state;
+        if (state == State.None && ledger.leaseOf(leaseId).state != ILedger.State.None) state = State.Open;
     }
 
     /// @dev What an order must satisfy before it may enter the chain.
@@ -253,9 +336,9 @@ contract Market is IMarket, EIP712 {
     }
 
     /// @dev A voucher's seconds are only the client's word; what was paid for them bounds what they count for.
-    function _weigh(Lease storage lease, ILedger.Lease memory account) private view returns (uint64) {
-        if (lease.price == 0) return 0;
-        uint256 bought = account.paid / lease.price;
+    function _weigh(uint96 price, ILedger.Lease memory account) private pure returns (uint64) {
+        if (price == 0) return 0;
+        uint256 bought = account.paid / price;
         // forge-lint: disable-next-line(unsafe-typecast) (the smaller of the two is a uint64)
         return bought < account.numSeconds ? uint64(bought) : account.numSeconds;
     }

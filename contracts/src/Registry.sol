@@ -8,8 +8,45 @@ import {MinerActor} from "./libraries/MinerActor.sol";
 contract Registry is IRegistry {
     uint256 public constant MAX_ENDPOINT_BYTES = 256;
 
+    /// @inheritdoc IRegistry
+    mapping(uint64 minerId => mapping(address operator => address controller)) public authorizedBy;
+    /// @inheritdoc IRegistry
+    mapping(address operator => address controller) public boundBy;
     mapping(address operator => Provider record) private _providers;
     address[] private _operators;
+
+    /// @inheritdoc IRegistry
+    function authorize(uint64 minerId, address operator) external {
+        if (MinerActor.isControlledBy(minerId, msg.sender) != MinerActor.Answer.Yes) {
+            revert NotMinerController(minerId, msg.sender);
+        }
+        authorizedBy[minerId][operator] = msg.sender;
+        emit MinerAuthorized(minerId, operator, msg.sender);
+    }
+
+    /// @inheritdoc IRegistry
+    function revoke(uint64 minerId, address operator) external {
+        address controller = authorizedBy[minerId][operator];
+        if (controller == address(0)) revert NotAuthorized(minerId, operator);
+        if (
+            msg.sender != controller
+                && MinerActor.isControlledBy(minerId, msg.sender) != MinerActor.Answer.Yes
+        ) revert NotMinerController(minerId, msg.sender);
+        delete authorizedBy[minerId][operator];
+        emit MinerRevoked(minerId, operator, msg.sender);
+        Provider storage record = _providers[operator];
+        if (record.minerId == minerId && boundBy[operator] != operator) _unbind(record, operator, minerId);
+    }
+
+    /// @inheritdoc IRegistry
+    function recheck(address operator) external {
+        Provider storage record = _providers[operator];
+        uint64 minerId = record.minerId;
+        if (minerId == 0) revert NotBound(operator);
+        MinerActor.Answer answer = MinerActor.isControlledBy(minerId, boundBy[operator]);
+        if (answer == MinerActor.Answer.Unknown) revert MinerDidNotAnswer(minerId);
+        if (answer == MinerActor.Answer.No) _unbind(record, operator, minerId);
+    }
 
     /// @inheritdoc IRegistry
     function register(
@@ -21,13 +58,12 @@ contract Registry is IRegistry {
     ) external {
         Provider storage record = _providers[msg.sender];
         if (record.active) revert AlreadyRegistered();
-        _checkMiner(minerId);
+        _bind(record, minerId);
         if (record.operator == address(0)) {
             record.operator = msg.sender;
             _operators.push(msg.sender);
         }
         record.active = true;
-        record.minerId = minerId;
         _write(record, endpoint, gatewayHostKeyHash, offerDigest, payout);
         emit ProviderRegistered(msg.sender, minerId, endpoint, gatewayHostKeyHash, offerDigest, payout);
     }
@@ -43,8 +79,7 @@ contract Registry is IRegistry {
     /// @inheritdoc IRegistry
     function bindMiner(uint64 minerId) external {
         Provider storage record = _ownRecord();
-        _checkMiner(minerId);
-        record.minerId = minerId;
+        _bind(record, minerId);
         record.updatedAt = uint64(block.timestamp);
         emit MinerBound(msg.sender, minerId);
     }
@@ -84,10 +119,26 @@ contract Registry is IRegistry {
         }
     }
 
-    function _checkMiner(uint64 minerId) private {
-        if (minerId != 0 && !MinerActor.isControlledBy(minerId, msg.sender)) {
-            revert NotMinerController(minerId, msg.sender);
-        }
+    function _bind(Provider storage record, uint64 minerId) private {
+        boundBy[msg.sender] = minerId == 0 ? address(0) : _controllerFor(minerId);
+        record.minerId = minerId;
+    }
+
+    function _unbind(Provider storage record, address operator, uint64 minerId) private {
+        delete boundBy[operator];
+        record.minerId = 0;
+        record.updatedAt = uint64(block.timestamp);
+        emit MinerUnbound(operator, minerId);
+    }
+
+    /// @dev Who of the sender and of whom authorized it controls the miner now.
+    function _controllerFor(uint64 minerId) private returns (address controller) {
+        if (MinerActor.isControlledBy(minerId, msg.sender) == MinerActor.Answer.Yes) return msg.sender;
+        controller = authorizedBy[minerId][msg.sender];
+        if (
+            controller == address(0)
+                || MinerActor.isControlledBy(minerId, controller) != MinerActor.Answer.Yes
+        ) revert NotMinerController(minerId, msg.sender);
     }
 
     function _ownRecord() private view returns (Provider storage record) {

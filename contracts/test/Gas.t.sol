@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.24;
 
+import {IMarket} from "../src/interfaces/IMarket.sol";
 import {Acceptance, End, Order} from "../src/libraries/Messages.sol";
+import {CLAIM, CLOSE, INSERT, Op} from "../src/libraries/PackedOps.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {vm} from "./support/Forge.sol";
 
-/// @notice EVM gas of each transaction that a lease's life needs, held to contracts/snapshots. Settling is in LedgerVectors.
-/// @dev Isolated: each call is a transaction of its own, with cold storage and the cost of its calldata.
+/// @notice EVM gas of each transaction that a lease's life needs, held to contracts/snapshots.
+/// @dev Isolated: each call is a transaction of its own, with cold storage and the cost of its calldata. The verifier
+/// here takes every proof for nothing: what a proof's verification costs stands in Verifier.json.
 /// forge-config: default.isolate = true
 contract GasTest is Fixture {
     function test_gas_of_the_registry() public {
@@ -41,26 +44,84 @@ contract GasTest is Fixture {
         vm.snapshotGasLastCall("Market", "confirmOrder");
     }
 
-    function test_gas_of_a_lease_by_signatures() public {
-        uint256 leaseId = open(orderOf(1));
+    function test_gas_of_openings() public {
+        IMarket.Opening[] memory openings = openingsOf(0, 40);
+        vm.prank(provider);
+        market.openLeases(openings);
+        vm.snapshotGasLastCall("Market", "openLeases: 40, first of all");
+        openings = openingsOf(40, 40);
+        vm.prank(provider);
+        market.openLeases(openings);
+        vm.snapshotGasLastCall("Market", "openLeases: 40");
+        openings = openingsOf(80, 1);
+        vm.prank(provider);
+        market.openLeases(openings);
+        vm.snapshotGasLastCall("Market", "openLeases: 1");
+        open(orderOf(81));
         vm.snapshotGasLastCall("Market", "openLease");
-        End memory end = endOf(leaseId, orderOf(1), 1);
+    }
+
+    function test_gas_of_an_open_lease() public {
+        Order memory order = orderOf(1);
+        uint256 leaseId = open(order);
+        vm.prank(client);
+        market.topUp(order, 60);
+        vm.snapshotGasLastCall("Market", "topUp");
+        End memory end = endOf(leaseId, order, 1);
         bytes memory signature = signed(CLIENT_SECRET, hasher.hash(end));
         market.endLeaseSigned(end, client, signature);
         vm.snapshotGasLastCall("Market", "endLeaseSigned");
-        settleAs(provider, one(opOf(leaseId, INSERT | CLAIM | CLOSE, 0, PRICE)));
+        leaseId = open(orderOf(2));
+        vm.prank(client);
+        market.endLease(leaseId, 1);
+        vm.snapshotGasLastCall("Market", "endLease");
+        uint256[] memory leaseIds = new uint256[](1);
+        leaseIds[0] = leaseId;
+        vm.prank(provider);
+        ledger.refund(leaseIds);
+        vm.snapshotGasLastCall("Ledger", "refund: 1");
+    }
+
+    function test_gas_of_an_exit() public {
+        uint256 leaseId = open(orderOf(1));
+        settleAs(provider, 0, one(opOf(leaseId, INSERT, 0)));
+        vm.warp(START + MAX_SECONDS + WINDOW);
+        ledger.demandClose(leaseId);
+        vm.snapshotGasLastCall("Ledger", "demandClose");
+    }
+
+    /// @dev A batch of whole lives: every slot inserts, claims and closes.
+    function settled(uint64 from, uint16 size) private {
+        Op[] memory ops = new Op[](size);
+        for (uint64 i = 0; i < size; ++i) {
+            ops[i] = opOf(open(orderOf(from + i)), INSERT | CLAIM | CLOSE, PRICE);
+            (ops[i].slot, ops[i].reason) = (i, 1);
+        }
+        uint256 root = rootOf(provider);
+        bytes memory text = packed(ops);
+        uint256[8] memory proof;
+        uint256 earned = size * uint256(PRICE);
+        vm.prank(provider);
+        ledger.settle(provider, 0, size, root, nextRoot(root), earned, text, 1, proof);
+    }
+
+    function test_gas_of_settlements_of_whole_lives_without_the_proof() public {
+        vm.prank(client);
+        ledger.deposit{value: 10 ether}();
+        settled(1000, 1); // what comes first of all costs more
+        settled(0, 1);
+        vm.snapshotGasLastCall("Ledger", "settle: 1 life");
+        settled(1, 8);
+        vm.snapshotGasLastCall("Ledger", "settle: 8 lives");
+        settled(9, 64);
+        vm.snapshotGasLastCall("Ledger", "settle: 64 lives");
+        settled(73, 256);
+        vm.snapshotGasLastCall("Ledger", "settle: 256 lives");
         vm.prank(provider);
         ledger.collect();
         vm.snapshotGasLastCall("Ledger", "collect");
         vm.prank(client);
-        market.review(leaseId, 5, "fast disks");
+        market.review(orderOf(0), 5, "fast disks");
         vm.snapshotGasLastCall("Market", "review");
-    }
-
-    function test_gas_of_an_end() public {
-        uint256 leaseId = open(orderOf(1));
-        vm.prank(client);
-        market.endLease(leaseId, 1);
-        vm.snapshotGasLastCall("Market", "endLease");
     }
 }

@@ -4,13 +4,11 @@ pragma solidity ^0.8.24;
 import {Registry} from "../src/Registry.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {vm} from "./support/Forge.sol";
-import {ControllingMiner, FixedAnswer, RevertingActor} from "./support/MinerPrecompile.sol";
 
+/// @notice Records of providers and their enumeration.
 contract RegistryTest {
-    address private constant CALL_ACTOR_ID = 0xfe00000000000000000000000000000000000005;
     address private constant OPERATOR = address(0x0937A702);
     address private constant PAYOUT = address(0x9A9);
-    uint64 private constant MINER = 1234;
     bytes32 private constant HOST_KEY = keccak256("ssh-ed25519 AAAA");
     bytes32 private constant OFFER = keccak256("offer");
     string private constant URL = "https://sp.example:8443";
@@ -22,15 +20,15 @@ contract RegistryTest {
         registry = new Registry();
     }
 
-    function register(address operator, uint64 minerId) private {
+    function register(address operator) private {
         vm.prank(operator);
-        registry.register(minerId, URL, HOST_KEY, OFFER, PAYOUT);
+        registry.register(0, URL, HOST_KEY, OFFER, PAYOUT);
     }
 
     function test_registered_provider_is_found() public {
         vm.expectEmit(address(registry));
         emit IRegistry.ProviderRegistered(OPERATOR, 0, URL, HOST_KEY, OFFER, PAYOUT);
-        register(OPERATOR, 0);
+        register(OPERATOR);
         IRegistry.Provider memory found = registry.providerOf(OPERATOR);
         vm.assertEq(found.operator, OPERATOR);
         vm.assertEq(found.minerId, 0);
@@ -46,9 +44,9 @@ contract RegistryTest {
     }
 
     function test_second_registration_is_refused() public {
-        register(OPERATOR, 0);
+        register(OPERATOR);
         vm.expectRevert(IRegistry.AlreadyRegistered.selector);
-        register(OPERATOR, 0);
+        register(OPERATOR);
     }
 
     function testFuzz_endpoint_length_is_bounded(uint16 length) public {
@@ -75,7 +73,7 @@ contract RegistryTest {
     }
 
     function test_update_replaces_the_record() public {
-        register(OPERATOR, 0);
+        register(OPERATOR);
         vm.warp(1_800_000_500);
         vm.prank(OPERATOR);
         registry.update("http://other", bytes32(uint256(1)), bytes32(uint256(2)), OPERATOR);
@@ -98,7 +96,7 @@ contract RegistryTest {
     }
 
     function test_retired_provider_stays_listed_inactive_and_keeps_its_payout() public {
-        register(OPERATOR, 0);
+        register(OPERATOR);
         vm.prank(OPERATOR);
         registry.retire();
         vm.assertFalse(registry.page(0, 1)[0].active);
@@ -106,10 +104,10 @@ contract RegistryTest {
     }
 
     function test_return_after_retirement_does_not_list_twice() public {
-        register(OPERATOR, 0);
+        register(OPERATOR);
         vm.prank(OPERATOR);
         registry.retire();
-        register(OPERATOR, 0);
+        register(OPERATOR);
         vm.assertEq(registry.count(), 1);
         vm.assertTrue(registry.providerOf(OPERATOR).active);
     }
@@ -118,7 +116,7 @@ contract RegistryTest {
         uint256 total = size % 20;
         vm.assume(limit > 0);
         for (uint160 i = 1; i <= total; ++i) {
-            register(address(i), 0);
+            register(address(i));
         }
         uint160 seen;
         for (uint256 offset = 0; offset < total; offset += limit) {
@@ -132,73 +130,17 @@ contract RegistryTest {
         vm.assertEq(registry.page(0, type(uint256).max).length, total);
     }
 
-    function test_miner_is_refused_where_there_is_no_filecoin() public {
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
-        register(OPERATOR, MINER);
-    }
-
-    function test_controlled_miner_is_bound_and_unbound() public {
-        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
-        register(OPERATOR, MINER);
-        vm.assertEq(registry.providerOf(OPERATOR).minerId, MINER);
-        vm.prank(OPERATOR);
-        registry.bindMiner(0);
-        vm.assertEq(registry.providerOf(OPERATOR).minerId, 0);
-        vm.prank(OPERATOR);
+    function test_update_and_retirement_are_told_and_dated() public {
+        register(OPERATOR);
+        vm.warp(1_800_000_900);
+        vm.startPrank(OPERATOR);
         vm.expectEmit(address(registry));
-        emit IRegistry.MinerBound(OPERATOR, MINER);
-        registry.bindMiner(MINER);
-        vm.assertEq(registry.providerOf(OPERATOR).minerId, MINER);
-    }
-
-    function test_masked_id_of_a_native_account_can_bind() public {
-        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
-        register(address((uint160(0xff) << 152) | 2000), MINER);
-    }
-
-    function test_another_miner_is_refused() public {
-        vm.etch(CALL_ACTOR_ID, type(ControllingMiner).runtimeCode);
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER + 1, OPERATOR));
-        register(OPERATOR, MINER + 1);
-    }
-
-    function test_reverting_precompile_refuses() public {
-        vm.etch(CALL_ACTOR_ID, type(RevertingActor).runtimeCode);
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
-        register(OPERATOR, MINER);
-    }
-
-    function assertAnswer(bytes memory answer, bool isTaken) private {
-        vm.etch(CALL_ACTOR_ID, address(new FixedAnswer(answer)).code);
-        if (!isTaken) {
-            vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
-        }
-        register(OPERATOR, MINER);
-        vm.assertEq(registry.count(), isTaken ? 1 : 0);
-    }
-
-    function test_cbor_true_is_taken() public {
-        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f5")), true);
-    }
-
-    function test_dag_cbor_true_is_taken() public {
-        assertAnswer(abi.encode(int256(0), uint64(0x71), bytes(hex"f5")), true);
-    }
-
-    function test_unclear_answers_are_refused() public {
-        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f4")), false); // false
-        assertAnswer(abi.encode(int256(16), uint64(0x51), bytes(hex"f5")), false); // failed, yet true
-        assertAnswer(abi.encode(int256(-1), uint64(0), bytes("")), false); // syscall error
-        assertAnswer(abi.encode(int256(0), uint64(0), bytes("")), false); // no answer
-        assertAnswer(abi.encode(int256(0), uint64(0x55), bytes(hex"f5")), false); // raw bytes
-        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"f5f5")), false); // trailing bytes
-        assertAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"01")), false); // a number
-        assertAnswer(abi.encode(int256(0), uint64(0x51)), false); // cut short
-        assertAnswer(hex"f5", false);
-        assertAnswer("", false);
-    }
-
-    function testFuzz_random_answers_are_refused(bytes calldata answer) public {
-        assertAnswer(answer, false);
+        emit IRegistry.ProviderUpdated(OPERATOR, "http://other", HOST_KEY, OFFER, PAYOUT);
+        registry.update("http://other", HOST_KEY, OFFER, PAYOUT);
+        vm.warp(1_800_000_999);
+        vm.expectEmit(address(registry));
+        emit IRegistry.ProviderRetired(OPERATOR);
+        registry.retire();
+        vm.assertEq(registry.providerOf(OPERATOR).updatedAt, 1_800_000_999);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.24;
 
-/// @title The Groth16 verifier that gnark generates for the *update lease* circuit.
+/// @title The Groth16 verifier that gnark generates for one size of the *batch* circuit.
 interface IVerifier {
     /// @notice Returns if the proof holds for the public inputs, reverts if not.
     /// @param proof A, B, C: eight words of 32 bytes in the order of the EIP-197 precompile.

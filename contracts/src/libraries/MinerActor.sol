@@ -3,6 +3,13 @@ pragma solidity ^0.8.24;
 
 /// @title Asks a Filecoin miner actor whether an address controls it.
 library MinerActor {
+    /// @notice Unknown: no clear answer came (no such precompile, actor or method, or none that we understand).
+    enum Answer {
+        Unknown,
+        No,
+        Yes
+    }
+
     /// @dev FEVM's call_actor_id, to be reached by DELEGATECALL (FIP-0054, "Precompiles").
     address private constant CALL_ACTOR_ID = 0xfe00000000000000000000000000000000000005;
     /// @dev FRC-42 number of IsControllingAddress.
@@ -10,22 +17,27 @@ library MinerActor {
     uint64 private constant READ_ONLY = 1;
     uint64 private constant CBOR = 0x51;
     uint64 private constant DAG_CBOR = 0x71;
+    bytes1 private constant CBOR_FALSE = 0xf4;
+    bytes1 private constant CBOR_TRUE = 0xf5;
     /// @dev ABI of (int256 exit, uint64 codec, bytes value) with one byte of value: head of 3 words, length, data.
     uint256 private constant ANSWER_LENGTH = 160;
 
     /// @notice Whether `controller` is an owner, worker or control address of miner f0`minerId`.
-    /// @dev False also where there is no such precompile, actor or method, and for every unclear answer.
-    /// Not a view only because the precompile wants a delegatecall.
-    function isControlledBy(uint64 minerId, address controller) internal returns (bool) {
+    /// @dev Not a view only because the precompile wants a delegatecall.
+    function isControlledBy(uint64 minerId, address controller) internal returns (Answer) {
         bytes memory call =
             abi.encode(IS_CONTROLLING_ADDRESS, uint256(0), READ_ONLY, CBOR, cborAddress(controller), minerId);
         // A delegatecall, yet to a constant precompile, which has no code that could run on our storage.
         (bool success, bytes memory answer) = CALL_ACTOR_ID.delegatecall(call);
-        if (!success || answer.length != ANSWER_LENGTH) return false;
+        if (!success || answer.length != ANSWER_LENGTH) return Answer.Unknown;
         (uint256 exit, uint256 codec, uint256 offset, uint256 length, bytes32 value) =
             abi.decode(answer, (uint256, uint256, uint256, uint256, bytes32));
-        return exit == 0 && (codec == CBOR || codec == DAG_CBOR) && offset == 0x60 && length == 1
-            && value[0] == 0xf5; // CBOR true
+        // Exit codes: negative from the system (no such actor), positive from the actor, 0 for success.
+        if (exit != 0 || (codec != CBOR && codec != DAG_CBOR) || offset != 0x60 || length != 1) {
+            return Answer.Unknown;
+        }
+        if (value[0] == CBOR_TRUE) return Answer.Yes;
+        return value[0] == CBOR_FALSE ? Answer.No : Answer.Unknown;
     }
 
     /// @notice The Filecoin address of an EVM caller, as a CBOR byte string.

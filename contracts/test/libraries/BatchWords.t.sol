@@ -1,69 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.24;
 
-import {VerifyingKey} from "../../src/generated/VerifyingKey.sol";
 import {ILedger} from "../../src/interfaces/ILedger.sol";
-import {BATCH, BatchWords, P, WORDS} from "../../src/libraries/BatchWords.sol";
+import {BatchWords, P} from "../../src/libraries/BatchWords.sol";
+import {Op} from "../../src/libraries/PackedOps.sol";
 import {bound, vm} from "../support/Forge.sol";
 
 contract BatchWordsTest {
-    function test_words_are_those_of_the_verifying_keys_batch() public pure {
-        vm.assertEq(BATCH, VerifyingKey.BATCH);
-        vm.assertEq(WORDS, 43);
+    /// @dev A batch's words with c behind them, an operation in one slot.
+    function words(uint256 size, Op memory op) private pure returns (uint256[] memory laid) {
+        laid = BatchWords.begin(size, 7, 8, 9, 10, 11, 12);
+        BatchWords.put(laid, op);
     }
 
-    function pack(ILedger.Op[] calldata ops) external pure returns (uint256[WORDS] memory) {
-        return BatchWords.pack(7, 8, 9, ops);
-    }
-
-    function testFuzz_words_follow_the_protocol(ILedger.Op memory op, uint256 position) public view {
-        uint256 at = bound(position, 0, BATCH - 1);
-        ILedger.Op[] memory ops = new ILedger.Op[](at + 1);
-        ops[at] = op;
-        uint256[WORDS] memory words = this.pack(ops);
-        vm.assertEq(words[0], 7);
-        vm.assertEq(words[1], 8);
-        vm.assertEq(words[2], 9);
-        for (uint256 i = 3; i < WORDS; ++i) {
-            if (i < 3 + 5 * at || i >= 8 + 5 * at) vm.assertEq(words[i], 0);
+    function testFuzz_words_follow_the_protocol(Op memory op, uint8 choice) public pure {
+        uint256 size = [uint256(1), 8, 64, 256][choice % 4];
+        op.slot = op.slot % size;
+        op.leaseId >>= 8;
+        op.flags &= 7;
+        op.amount >>= 160;
+        op.numSeconds >>= 192;
+        uint256[] memory laid = words(size, op);
+        vm.assertEq(laid.length, 4 + 4 * size + 1);
+        vm.assertEq(laid[0], 7);
+        vm.assertEq(laid[1], 8);
+        vm.assertEq(laid[2], 9);
+        vm.assertEq(laid[3], 10 + 11 * 2 ** 32);
+        vm.assertEq(laid[4 + 4 * size], 12);
+        for (uint256 i = 0; i < size; ++i) {
+            bool touched = i == op.slot;
+            vm.assertEq(laid[4 + 4 * i], touched ? op.leaseId + op.flags * 2 ** 248 : 0);
+            vm.assertEq(laid[5 + 4 * i], touched ? op.amount + op.numSeconds * 2 ** 96 : 0);
+            vm.assertEq(laid[6 + 4 * i], touched ? op.payKeyX : 0);
+            vm.assertEq(laid[7 + 4 * i], touched ? op.payKeyY : 0);
         }
-        vm.assertEq(words[3 + 5 * at], op.leaseId);
-        vm.assertEq(
-            words[4 + 5 * at],
-            op.index + uint256(op.flags) * 2 ** 32 + uint256(op.numSeconds) * 2 ** 40 + uint256(op.deposit)
-                * 2 ** 104
-        );
-        vm.assertEq(words[5 + 5 * at], op.amount + uint256(op.prevAmount) * 2 ** 96);
-        vm.assertEq(words[6 + 5 * at], op.payKeyX);
-        vm.assertEq(words[7 + 5 * at], op.payKeyY);
     }
 
-    function testFuzz_e_is_the_polynomial_at_r(uint256[43] memory words, uint256 c) public pure {
+    function testFuzz_e_is_the_polynomial_at_r(uint256[21] memory some) public pure {
+        uint256[] memory laid = new uint256[](21);
         bytes memory text;
-        for (uint256 i = 0; i < WORDS; ++i) {
-            words[i] %= P;
-            text = abi.encodePacked(text, words[i]);
+        for (uint256 i = 0; i < 21; ++i) {
+            laid[i] = some[i] % P;
+            text = abi.encodePacked(text, laid[i]);
         }
-        (uint256 r, uint256 e) = BatchWords.compress(words, c);
-        vm.assertEq(r, uint256(keccak256(abi.encodePacked(text, c))) % P);
+        (uint256 r, uint256 e) = BatchWords.compress(laid);
+        vm.assertEq(r, uint256(keccak256(text)) % P);
         uint256 power = 1;
         uint256 sum;
-        for (uint256 i = 0; i < WORDS; ++i) {
-            sum = addmod(sum, mulmod(words[i], power, P), P);
+        for (uint256 i = 0; i < 20; ++i) {
+            sum = addmod(sum, mulmod(laid[i], power, P), P);
             power = mulmod(power, r, P);
         }
         vm.assertEq(e, sum);
     }
 
-    function compress(uint256[WORDS] calldata words) external pure returns (uint256 r, uint256 e) {
-        return BatchWords.compress(words, 0);
+    function compress(uint256[] memory laid) external pure returns (uint256 r, uint256 e) {
+        return BatchWords.compress(laid);
     }
 
+    /// @dev Everywhere, c at the end among them; the least alias and the greatest too.
     function testFuzz_aliased_word_is_refused(uint256 position, uint256 excess) public {
-        uint256[WORDS] memory words;
-        uint256 value = bound(excess, P, type(uint256).max);
-        words[bound(position, 0, WORDS - 1)] = value;
-        vm.expectRevert(abi.encodeWithSelector(ILedger.NotAWord.selector, value));
-        this.compress(words);
+        uint256[] memory laid = new uint256[](21);
+        uint256[3] memory values = [P, type(uint256).max, bound(excess, P, type(uint256).max)];
+        for (uint256 i = 0; i < 3; ++i) {
+            uint256 at = [0, 20, position % 21][i];
+            uint256 kept = laid[at];
+            laid[at] = values[i];
+            vm.expectRevert(abi.encodeWithSelector(ILedger.NotAWord.selector, values[i]));
+            this.compress(laid);
+            laid[at] = kept;
+        }
+    }
+
+    function test_greatest_word_is_taken() public view {
+        uint256[] memory laid = new uint256[](9);
+        for (uint256 i = 0; i < 9; ++i) {
+            laid[i] = P - 1;
+        }
+        this.compress(laid);
     }
 }

@@ -5,8 +5,10 @@ import {Ledger} from "../../src/Ledger.sol";
 import {Market} from "../../src/Market.sol";
 import {Registry} from "../../src/Registry.sol";
 import {ILedger} from "../../src/interfaces/ILedger.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
 import {IVerifier} from "../../src/interfaces/IVerifier.sol";
 import {Acceptance, Confirmation, End, Messages, Order} from "../../src/libraries/Messages.sol";
+import {CLAIM, CLOSE, INSERT, Op} from "../../src/libraries/PackedOps.sol";
 import {vm} from "./Forge.sol";
 
 /// @notice Takes every proof: for tests of what the contracts check themselves.
@@ -57,10 +59,6 @@ abstract contract Fixture {
     uint256 internal constant KEY_Y =
         16950150798460657717958625567821834550301663161624707787222815936182638968203;
 
-    uint8 internal constant INSERT = 1;
-    uint8 internal constant CLAIM = 2;
-    uint8 internal constant CLOSE = 4;
-
     address internal client = vm.addr(CLIENT_SECRET);
     address internal provider = vm.addr(PROVIDER_SECRET);
     address internal stranger = address(0x57A6E2);
@@ -79,7 +77,11 @@ abstract contract Fixture {
     }
 
     function deploy(IVerifier verifier) internal {
-        market = new Market(registry, verifier);
+        deploy([verifier, verifier, verifier, verifier]);
+    }
+
+    function deploy(IVerifier[4] memory verifiers) internal {
+        market = new Market(registry, verifiers);
         ledger = Ledger(address(market.ledger()));
     }
 
@@ -154,53 +156,108 @@ abstract contract Fixture {
         );
     }
 
-    function opOf(uint256 leaseId, uint8 flags, uint96 prevAmount, uint96 amount)
+    function openingOf(Order memory order) internal view returns (IMarket.Opening memory opening) {
+        opening.order = order;
+        opening.acceptance = acceptanceOf(order);
+        opening.confirmation = confirmationOf(order, opening.acceptance);
+        opening.orderSignature = signed(CLIENT_SECRET, hasher.hash(order));
+        opening.acceptanceSignature = signed(PROVIDER_SECRET, hasher.hash(opening.acceptance));
+        opening.confirmationSignature = signed(CLIENT_SECRET, hasher.hash(opening.confirmation));
+    }
+
+    function openingsOf(uint64 nonce, uint64 count)
         internal
         view
-        returns (ILedger.Op memory op)
+        returns (IMarket.Opening[] memory openings)
     {
+        openings = new IMarket.Opening[](count);
+        for (uint64 i = 0; i < count; ++i) {
+            openings[i] = openingOf(orderOf(nonce + i));
+        }
+    }
+
+    /// @dev A lease of the fixture's parties with any id, as the market would hand it over.
+    function openedOf(uint256 leaseId, uint96 deposit)
+        internal
+        view
+        returns (ILedger.Opened[] memory opened)
+    {
+        opened = new ILedger.Opened[](1);
+        opened[0] = ILedger.Opened(leaseId, client, provider, deposit, MAX_SECONDS, KEY_X, KEY_Y);
+    }
+
+    /// @dev An operation on the fixture's lease in slot 0.
+    function opOf(uint256 leaseId, uint256 flags, uint96 amount) internal pure returns (Op memory op) {
         op.leaseId = leaseId;
         op.flags = flags;
-        op.deposit = ledger.leaseOf(leaseId).deposit;
         op.amount = amount;
-        op.prevAmount = prevAmount;
-        // forge-lint: disable-next-line(unsafe-typecast) (a deposit buys at most MAX_SECONDS)
-        op.numSeconds = uint64(amount / PRICE);
+        op.numSeconds = amount / PRICE;
         if (flags & INSERT != 0) (op.payKeyX, op.payKeyY) = (KEY_X, KEY_Y);
     }
 
-    function one(ILedger.Op memory op) internal pure returns (ILedger.Op[] memory ops) {
-        ops = new ILedger.Op[](1);
+    function one(Op memory op) internal pure returns (Op[] memory ops) {
+        ops = new Op[](1);
         ops[0] = op;
     }
 
-    function two(ILedger.Op memory a, ILedger.Op memory b) internal pure returns (ILedger.Op[] memory ops) {
-        ops = new ILedger.Op[](2);
+    /// @dev In slots 0 and 1.
+    function two(Op memory a, Op memory b) internal pure returns (Op[] memory ops) {
+        ops = new Op[](2);
         (ops[0], ops[1]) = (a, b);
+        b.slot = a.slot + 1;
+    }
+
+    /// @dev Operations as calldata, by the protocol's words and not the decoder's.
+    function packed(Op[] memory ops) internal pure returns (bytes memory text) {
+        for (uint256 i = 0; i < ops.length; ++i) {
+            Op memory op = ops[i];
+            text = abi.encodePacked(text, uint8(op.slot), uint8(op.flags), uint8(op.reason));
+            text = abi.encodePacked(text, uint248(op.leaseId), uint96(op.amount), uint64(op.numSeconds));
+            if (op.flags & INSERT != 0) text = abi.encodePacked(text, op.payKeyX, op.payKeyY);
+        }
     }
 
     function rootOf(address of_) internal view returns (uint256 root) {
-        (root,,,,) = ledger.shardOf(of_);
+        (root,,) = ledger.shardOf(of_);
     }
 
     function owedTo(address of_) internal view returns (uint256 owed) {
-        (,,, owed,) = ledger.shardOf(of_);
+        (, owed,) = ledger.shardOf(of_);
     }
 
-    /// @dev Settles with a made-up new root and an empty proof.
-    function settleAs(address sender, ILedger.Op[] memory ops) internal {
-        uint256 root = rootOf(provider);
+    function demandedOf(address of_) internal view returns (uint256 demanded) {
+        (,, demanded) = ledger.shardOf(of_);
+    }
+
+    function nextRoot(uint256 root) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode(root))) >> 8;
+    }
+
+    /// @dev Settles batches of eight in the first window, with a made-up new root and an empty proof.
+    function settleAs(address sender, uint256 earned, Op[] memory ops) internal {
+        settleFrom(sender, rootOf(provider), earned, packed(ops));
+    }
+
+    function settleFrom(address sender, uint256 root, uint256 earned, bytes memory ops) internal {
         uint256[8] memory proof;
         vm.prank(sender);
-        ledger.settle(provider, root, uint256(keccak256(abi.encode(root))) >> 8, ops, 1, proof);
+        ledger.settle(provider, 0, 8, root, nextRoot(root), earned, ops, 1, proof);
     }
 
-    function settleRefused(address sender, ILedger.Op[] memory ops, bytes memory refusal) internal {
-        uint256 root = rootOf(provider);
+    function settleRefused(address sender, Op[] memory ops, bytes memory refusal) internal {
+        settleRefused(sender, rootOf(provider), 0, packed(ops), refusal);
+    }
+
+    function settleRefused(
+        address sender,
+        uint256 root,
+        uint256 earned,
+        bytes memory ops,
+        bytes memory refusal
+    ) internal {
         uint256[8] memory proof;
         vm.prank(sender);
         vm.expectRevert(refusal);
-        ledger.settle(provider, root, 1, ops, 1, proof);
+        ledger.settle(provider, 0, 8, root, nextRoot(root), earned, ops, 1, proof);
     }
 }
-

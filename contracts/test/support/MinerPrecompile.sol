@@ -3,19 +3,58 @@ pragma solidity ^0.8.24;
 
 import {MinerActor} from "../../src/libraries/MinerActor.sol";
 
-// Stand-ins for FEVM's call_actor_id. They run by delegatecall, so they hold no state, and msg.sender is
-// whoever called the contract under test.
+// Stand-ins for FEVM's call_actor_id. They run by delegatecall, so they hold no state of their own: what they
+// know lies in another contract or in their code.
 
-/// @notice Miner f01234, controlled by whoever asks; checks the request as the precompile and the miner actor would.
-contract ControllingMiner {
-    fallback(bytes calldata request) external returns (bytes memory) {
-        (uint64 method, uint256 value, uint64 flags, uint64 codec, bytes memory params, uint64 target) =
-            abi.decode(request, (uint64, uint256, uint64, uint64, bytes, uint64));
-        bool wellFormed = method == 348244887 && value == 0 && flags == 1 && codec == 0x51;
-        require(wellFormed, "malformed request");
-        if (target != 1234) return abi.encode(int256(6), uint64(0), bytes("")); // SYS_INVALID_RECEIVER
-        bool controls = keccak256(params) == keccak256(MinerActor.cborAddress(msg.sender));
-        return abi.encode(int256(0), uint64(0x51), controls ? bytes(hex"f5") : bytes(hex"f4"));
+/// @notice Who controls which miner, and which miners there are: the state behind the precompile.
+contract Miners {
+    mapping(uint64 minerId => bool exists) public isMiner;
+    mapping(uint64 minerId => mapping(bytes32 address_ => bool controls)) private _controls;
+
+    function set(uint64 minerId, address controller, bool controls_) external {
+        isMiner[minerId] = true;
+        _controls[minerId][keccak256(MinerActor.cborAddress(controller))] = controls_;
+    }
+
+    function remove(uint64 minerId) external {
+        isMiner[minerId] = false;
+    }
+
+    function controls(uint64 minerId, bytes calldata params) external view returns (bool) {
+        return _controls[minerId][keccak256(params)];
+    }
+}
+
+/// @notice Answers as the precompile and the miner actors behind it do. It is the EVM actor that checks a request: a
+/// malformed one, or one by a plain call, reverts. What the called actor or the system says comes as an exit code.
+contract CallActorId {
+    uint64 private constant IS_CONTROLLING_ADDRESS = 348244887;
+    address private immutable SELF;
+    Miners private immutable MINERS;
+
+    constructor(address self, Miners miners) {
+        (SELF, MINERS) = (self, miners);
+    }
+
+    fallback(bytes calldata request) external payable returns (bytes memory) {
+        require(address(this) != SELF, "CallForbidden");
+        (uint256 method, uint256 value, uint256 flags, uint256 codec, bytes memory params, uint256 target) =
+            abi.decode(request, (uint256, uint256, uint256, uint256, bytes, uint256));
+        require(method >> 64 == 0 && codec >> 64 == 0 && target >> 64 == 0, "InvalidInput");
+        require(flags <= 1, "InvalidInput");
+        require(params.length == 0 || codec == 0x51 || codec == 0x71, "InvalidInput");
+        require(value == 0, "no value goes with a read-only call");
+        require(flags == 1, "not read-only");
+        // forge-lint: disable-next-line(unsafe-typecast) (checked above)
+        uint64 minerId = uint64(target);
+        if (!MINERS.isMiner(minerId)) {
+            // ErrorNumber::NotFound, negated; for an actor of another type its USR_UNHANDLED_MESSAGE.
+            if (minerId == 99) return abi.encode(uint256(22), uint256(0), bytes(""));
+            return abi.encode(-int256(6), uint256(0), bytes(""));
+        }
+        if (method != IS_CONTROLLING_ADDRESS) return abi.encode(uint256(22), uint256(0), bytes(""));
+        bool controls = MINERS.controls(minerId, params);
+        return abi.encode(int256(0), uint256(0x51), controls ? bytes(hex"f5") : bytes(hex"f4"));
     }
 }
 

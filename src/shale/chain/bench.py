@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from shale.chain.chain import Chain, Opening, Receipt
 from shale.errors import Refused, ShaleError
+from shale.market.accounts import Account
 from shale.market.order import Acceptance, Confirmation, Order, PayKey
 from shale.market.resources import Resources
 from shale.market.signing import SigningDomain
@@ -96,9 +94,9 @@ class Bench:
     provider: Chain
     stranger: Chain
     reader: Chain
-    client_account: LocalAccount
-    provider_account: LocalAccount
-    stranger_account: LocalAccount
+    client_account: Account
+    provider_account: Account
+    stranger_account: Account
     prover: BatchProver
     now: Callable[[], Awaitable[int]]
     pass_time: Callable[[int], Awaitable[None]]

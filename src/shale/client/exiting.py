@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from eth_account.signers.local import LocalAccount
+from shale.market.accounts import Account
 
 from shale.chain.chain import Chain, LeaseRecord, OnLedger, Receipt
 from shale.client.rental import Rental
@@ -61,7 +61,7 @@ class Exiting:
 
     chain: Chain
     prover: Prover
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
     store: Store
     clock: Clock

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from eth_account.signers.local import LocalAccount
+from shale.market.accounts import Account
 
 from shale.chain.chain import Chain
 from shale.client.api import ProviderApi
@@ -41,7 +41,7 @@ class Topping:
 
     home: Home
     chain: Chain
-    account: LocalAccount
+    account: Account
     store: Store
     free_balance: Callable[[], Awaitable[AttoFil]]
     tell_agent: TellAgent

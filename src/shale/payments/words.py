@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from eth_utils.crypto import keccak
-
 from shale.errors import InputRefused
+from shale.hashes import keccak
 from shale.payments.batch import SIZES, Batch, Operation
 from shale.units import AttoFil
 

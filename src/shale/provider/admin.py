@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shale.addresses import filecoin_form
 from shale.chain.chain import Chain
 from shale.errors import ShaleError
 from shale.market.lease import EndReason, LeaseState
@@ -77,6 +78,7 @@ class AdminApi:
         return JSONResponse(
             {
                 "provider": self._provider,
+                "provider_f410": filecoin_form(self._provider),
                 "name": self._desk.config.name,
                 "endpoint": self._desk.config.endpoint,
                 "total": self._desk.total.to_json(),

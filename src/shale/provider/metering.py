@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from eth_account.signers.local import LocalAccount
-
 from shale.clock import Clock, wait_event
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable, VoucherRefused
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
@@ -57,7 +56,7 @@ class MeterParts:
     engine: Engine
     till: Till
     clock: Clock
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
     topups: TopUps
 

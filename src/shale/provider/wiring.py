@@ -12,6 +12,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from shale.addresses import parse_address
 from shale.chain.chain import Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
@@ -54,7 +55,7 @@ from shale.provider.till import Till
 from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, gateway_folder
 from shale.tunnel.meters import MeterSockets
-from shale.units import Address, checked_address
+from shale.units import Address
 
 log = logging.getLogger("shale.provider")
 
@@ -86,7 +87,7 @@ class Provider:
         """Write this provider's record to the registry, if what stands there is not what is true."""
         operator = self.identity.operator
         offer = self.signing.offer_hash(await self.offers.current(await self.desk.free()))
-        payout = checked_address(self.config.payout) if self.config.payout else operator
+        payout = parse_address(self.config.payout) if self.config.payout else operator
         host_key = key_hash(self.identity.host_key.public)
         known = await self.chain.provider(operator)
         if (
@@ -106,7 +107,13 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         identity = open_identity(home, password)
         operator = identity.operator
         clock = SystemClock()
-        chain = FvmChain(network.deployment, network.rpc_url, identity.account)
+        chain = FvmChain(
+            network.deployment,
+            network.rpc_url,
+            identity.account,
+            database=private_dir(home.provider) / "chain.db",
+            finality=network.finality,
+        )
         stack.push_async_callback(chain.close)
         await chain.check()
         engine = DockerEngine(operator)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shale.addresses import filecoin_form
 from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit, fil, plain
 from shale.units import format_bytes, format_duration
@@ -95,6 +96,7 @@ def provider_json(item: Found) -> dict[str, Any]:
     standing = item.standing
     tenths = standing.stars_tenths if standing else None
     return offer_to_json(item.signed.offer) | {
+        "provider_f410": filecoin_form(item.signed.offer.provider),
         "registered_miner": item.record.miner,
         "expires_at": item.signed.expires_at,
         "price_per_minute_1cpu_1gib_attofil": str(_unit_price(item.signed.offer) * 60),

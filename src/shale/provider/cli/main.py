@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shale.addresses import f410
 from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
@@ -113,9 +114,18 @@ def init(
     save_config(home, config)
     made = asyncio.run(ensure_gateway_user())
     if json_output:
-        click.echo(json.dumps({"operator": operator, "config": str(config_path(home)), "user_created": made}))
+        click.echo(
+            json.dumps(
+                {
+                    "operator": operator,
+                    "operator_f410": f410(operator),
+                    "config": str(config_path(home)),
+                    "user_created": made,
+                }
+            )
+        )
         return
-    click.echo(f"operator   {operator}")
+    click.echo(f"operator   {operator}\n           {f410(operator)}")
     click.echo(f"settings   {config_path(home)}")
     if made:
         click.echo("made the system user shale-gateway, which the SSH gateway runs as")
