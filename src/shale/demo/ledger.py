@@ -79,11 +79,11 @@ class ChainView:
             finally:
                 await rpc.close()
 
-        verifier = self._network.deployment.verifier.lower()
+        verifiers = {address.lower() for address in self._network.deployment.verifiers}
         for call in _calls(asyncio.run(read())):
-            if str(call.get("to", "")).lower() == verifier:
+            if str(call.get("to", "")).lower() in verifiers:
                 return int(call["gasUsed"], 16)
-        raise Refused(f"transaction {tx} did not call the verifier")
+        raise Refused(f"transaction {tx} called no verifier")
 
 
 def _calls(trace: dict[str, Any]) -> list[dict[str, Any]]:

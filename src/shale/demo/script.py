@@ -229,10 +229,10 @@ def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any]
         record = view.lease(lease["lease_id"])
         if not record.closed:
             raise Refused("the chain does not show the lease closed")
-        report.lease["collateral_attofil"] = record.collateral.value
+        report.lease["collateral_attofil"] = record.deposit.value
         report.lease["ticks"] = record.seconds // lease["tick_seconds"]
         # Solvency: the contract holds the locked collateral and the clients' free balances, then only the latter.
-        if held_before != before.client + record.collateral.value or view.held_by_ledger() != after.client:
+        if held_before != before.client + record.deposit.value or view.held_by_ledger() != after.client:
             raise Refused("the ledger's contract holds other money than what it owes")
         report.settlement = {
             "batch_size": batch["operations"],
