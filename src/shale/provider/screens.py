@@ -17,6 +17,7 @@ def show_status(raw: dict[str, Any]) -> None:
     console = Console()
     total, free = Resources.from_json(raw["total"]), Resources.from_json(raw["free"])
     console.print(f"[bold]{raw['name']}[/]  {raw['provider']}  {raw['endpoint']}")
+    console.print(f"[dim]{raw['provider_f410']}[/]")
     console.print(
         f"free {free.cpu_millis / 1000:g} of {total.cpu_millis / 1000:g} CPUs, "
         f"{format_bytes(free.memory_bytes)} of {format_bytes(total.memory_bytes)} memory, "
