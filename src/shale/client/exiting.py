@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from shale.market.accounts import Account
-
 from shale.chain.chain import Chain, LeaseRecord, OnLedger, Receipt
 from shale.client.rental import Rental
 from shale.client.store import Store
 from shale.clock import Clock
 from shale.errors import Refused
 from shale.ledger.rebuild import rebuild
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.market.signing import SigningDomain

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shale.market.accounts import Account
-
 from shale.chain.chain import Chain
 from shale.client.api import ProviderApi
 from shale.client.discovery import Door
@@ -15,6 +13,7 @@ from shale.client.plan import MAX_SECONDS
 from shale.client.rental import Rental
 from shale.client.store import Store
 from shale.errors import Closed, ConfigError, InputRefused, Refused, ShaleError
+from shale.market.accounts import Account
 from shale.paths import Home
 from shale.units import ZERO, AttoFil, checked_address
 
