@@ -137,6 +137,17 @@ def test_an_unknown_lease_is_named_in_the_error(bench: Any) -> None:
         bench.store.rental("nope")
 
 
+async def test_books_of_the_version_before_are_taken_over(bench: Any) -> None:
+    rental = await bench.lease()
+    with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as raw:
+        raw.execute("ALTER TABLE leases DROP COLUMN extra_seconds")
+        raw.execute("PRAGMA user_version=2")
+    store = Store(bench.home)
+    assert store.by_id(rental.id) == rental
+    assert store.set_extra_seconds(rental.id, 60).collateral == rental.price.over(3660)
+    store.close()
+
+
 def test_books_of_another_version_are_refused(bench: Any) -> None:
     with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as raw:
         raw.execute("PRAGMA user_version=99")
