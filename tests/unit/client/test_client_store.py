@@ -30,6 +30,7 @@ async def test_books_of_the_first_version_are_taken_on(bench: Any) -> None:
     rental = await bench.lease()
     with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as books:
         books.execute("ALTER TABLE leases DROP COLUMN fault")
+        books.execute("ALTER TABLE leases DROP COLUMN extra_seconds")
         books.execute("PRAGMA user_version=1")
     with closing(Store(bench.home)) as again:
         assert again.by_id(rental.id) == rental
