@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 @contextmanager
-def served(path: Path, *, ranges: bool = True) -> Iterator[str]:
-    """The URL of a file on a server that serves ranges, or ignores that they are asked for."""
+def served(path: Path, *, ranges: bool = True, piece: str = "x") -> Iterator[str]:
+    """The URL of a file, under the name `piece`, on a server that serves ranges, or ignores that they are asked for."""
     content = path.read_bytes()
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,7 +35,7 @@ def served(path: Path, *, ranges: bool = True) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/piece/x"
+            yield f"http://127.0.0.1:{server.server_address[1]}/piece/{piece}"
         finally:
             server.shutdown()
             thread.join()

@@ -19,8 +19,9 @@ type Source interface {
 
 type fileSource struct {
 	*os.File
-	size  int64
-	stamp string
+	descriptor int
+	size       int64
+	stamp      string
 }
 
 // OpenFile opens a regular file as a source. The file stays readable after it is renamed or unlinked.
@@ -39,7 +40,7 @@ func OpenFile(path string) (Source, error) {
 		f.Close()
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	return &fileSource{f, info.Size(), fileStamp(info)}, nil
+	return &fileSource{f, int(f.Fd()), info.Size(), fileStamp(info)}, nil
 }
 
 func (s *fileSource) Size() int64   { return s.size }

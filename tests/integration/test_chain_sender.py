@@ -390,6 +390,71 @@ async def test_what_the_node_refuses_outright_leaves_its_nonce_free(desk: Desk) 
     assert [intent.nonce for intent in desk.outbox().open()] == [0]
 
 
+async def test_a_nonce_that_a_node_made_up_is_not_believed_and_blocks_nothing(desk: Desk) -> None:
+    class Liar(Wire):
+        latest_too = False
+
+        async def call_once(self, method: str, *params: Any) -> Any:
+            if method == "eth_getTransactionCount" and (self.latest_too or params[1] == "pending"):
+                return hex(10**6)
+            return await super().call_once(method, *params)
+
+    liar = Liar(desk.url)
+    with pytest.raises(Unavailable, match="a nonce that is far off"):
+        await desk.sender(rpc=liar).transact(TO, b"", 1)
+    assert desk.outbox().open() == []
+
+    liar.latest_too = True
+
+    async def honest_again() -> None:
+        liar.latest_too = False
+        await desk.mine()
+
+    with pytest.raises(Unavailable, match="was not made"):
+        await desk.sender(rpc=liar, pause=honest_again).transact(TO, b"", 1)
+    before = await desk.received()
+    await desk.sender().transact(TO, b"", 1)
+    assert await desk.received() == before + 1
+
+
+async def test_a_wallet_that_was_emptied_meanwhile_is_told_to_be_filled(desk: Desk) -> None:
+    wire = Wire(desk.url)
+
+    async def cut(_raw: str) -> None:
+        raise Unavailable("cut off")
+
+    async def stop() -> None:
+        raise KeyboardInterrupt
+
+    wire.before = cut
+    with pytest.raises(KeyboardInterrupt):
+        await desk.sender(rpc=wire, pause=stop).transact(TO, b"", FIL.value // 2)
+    await desk.rpc.call("anvil_setBalance", desk.account.address, hex(FIL.value // 4))
+    sender = desk.sender()
+    assert await sender.waiting() == 1
+    with pytest.raises(ConfigError, match="fund it"):
+        await sender.transact(TO, b"", 1)
+    await fund(desk.url, desk.account.address, FIL)
+    before = await desk.received()
+    await desk.sender().transact(TO, b"", 1)
+    assert await desk.received() == before + FIL.value // 2 + 1
+    assert await sender.waiting() == 0
+
+
+async def test_a_disk_that_is_full_stops_a_transaction_before_it_is_sent(desk: Desk) -> None:
+    sender = desk.sender()
+    await sender.transact(TO, b"", 1)
+    database = desk._parts[-1][2]
+    with database.read() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    before = await desk.received()
+    with pytest.raises(Unavailable, match="full"):
+        await sender.transact(TO, bytes(60_000), 1)
+    assert await desk.waiting() == {}
+    assert await desk.received() == before
+
+
 async def test_too_much_for_a_message_of_filecoin_is_refused_before_it_is_sent(desk: Desk) -> None:
     with pytest.raises(Refused, match="64 KiB"):
         await desk.sender().transact(TO, bytes(64 << 10))

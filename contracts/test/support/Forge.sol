@@ -18,6 +18,7 @@ interface Vm {
     function assume(bool condition) external pure;
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;
+    function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function expectEmit(address emitter) external;
     function expectCall(address callee, bytes calldata data) external;

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -16,16 +17,21 @@ import (
 )
 
 const (
-	// parallel is how many requests a source has under way: Curio serves 256 at a time to all.
+	// parallel is how many requests to a server are under way: Curio serves 256 at a time to all.
 	parallel = 8
 	attempts = 6
-	// attemptTime bounds a request of at most 2 MiB, so that a server which trickles is given up.
+	// attemptTime bounds a request of at most 2 MiB, so that a server which trickles is given up. Before that answerTime
+	// bounds the time to the first byte of an answer, connecting included, and idleTime that between bytes.
 	attemptTime = 60 * time.Second
-	firstPause  = 200 * time.Millisecond
-	maxPause    = 10 * time.Second
-	maxSize     = 64 << 30 // of a piece
-	maxHeader   = 64 << 10
-	maxHops     = 5
+	answerTime  = 20 * time.Second
+	idleTime    = 15 * time.Second
+	// patience is when no further attempt is made.
+	patience   = 60 * time.Second
+	firstPause = 200 * time.Millisecond
+	maxPause   = 10 * time.Second
+	maxSize    = 64 << 30 // of a piece
+	maxHeader  = 64 << 10
+	maxHops    = 5
 )
 
 // Options are how a source reaches its server; the zero value is right outside of tests.
@@ -37,12 +43,14 @@ type Options struct {
 // A Source is a piece on a server.
 type Source struct {
 	*readAhead
-	request request
-	client  *http.Client
-	pause   func(context.Context, time.Duration) error
-	places  chan struct{} // one taken for each request under way
-	ctx     context.Context
-	cancel  context.CancelFunc
+	request  request
+	client   *http.Client
+	pause    func(context.Context, time.Duration) error
+	places   chan struct{} // one taken for each request under way to the server
+	versions versions
+	wait     wait
+	ctx      context.Context
+	cancel   context.CancelFunc
 }
 
 var _ piece.Source = (*Source)(nil)
@@ -58,12 +66,13 @@ func Open(rawURL string, options Options) (*Source, error) {
 	}
 	s := &Source{client: &http.Client{Transport: options.Transport, CheckRedirect: checkRedirect}, pause: options.Pause}
 	if s.client.Transport == nil {
-		s.client.Transport = transport()
+		s.client.Transport = shared
 	}
 	if s.pause == nil {
 		s.pause = pause
 	}
-	s.places = make(chan struct{}, parallel)
+	s.places = placesAt(u.Host)
+	s.wait.host, s.wait.told = u.Host, Waiting
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	// The name leaves the query out: it may hold a token.
 	s.request = request{url: u.String(), name: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), size: unknown}
@@ -73,7 +82,7 @@ func Open(rawURL string, options Options) (*Source, error) {
 		return nil, err
 	}
 	s.request = s.request.pinned(first)
-	s.readAhead = newReadAhead(s.request.name, first.size, s.fetch)
+	s.readAhead = newReadAhead(s.request.name, first.size, kept, s.fetch)
 	s.readAhead.keep(first.data)
 	return s, nil
 }
@@ -97,7 +106,7 @@ func (s *Source) Stamp() string {
 func (s *Source) Close() error {
 	s.cancel()
 	s.fetches.Wait()
-	s.client.CloseIdleConnections()
+	s.forget()
 	return nil
 }
 
@@ -122,13 +131,16 @@ func (s *Source) fetch(off int64, n int) ([]byte, error) {
 
 // retry asks again, later each time, while the failure may pass.
 func (s *Source) retry(off int64, n int) (answer, error) {
+	defer s.wait.begin()()
+	began := time.Now()
 	for attempt := range attempts {
 		got, err := s.once(off, n)
+		s.versions.note(err)
 		if err == nil {
 			return got, nil
 		}
 		var passing *passingError
-		if s.ctx.Err() != nil || !errors.As(err, &passing) || attempt == attempts-1 {
+		if s.ctx.Err() != nil || !errors.As(err, &passing) || attempt == attempts-1 || time.Since(began) > patience {
 			return answer{}, fmt.Errorf("%s: offset %d: %w", s.request.name, off, err)
 		}
 		wait := min(firstPause<<attempt, maxPause)
@@ -143,6 +155,9 @@ func (s *Source) retry(off int64, n int) (answer, error) {
 func (s *Source) once(off int64, n int) (answer, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, attemptTime)
 	defer cancel()
+	ctx, late := context.WithCancelCause(ctx)
+	quiet := time.AfterFunc(answerTime, func() { late(fmt.Errorf("the server has not answered within %v", answerTime)) })
+	defer quiet.Stop()
 	req, err := s.request.build(ctx, off, n)
 	if err != nil {
 		return answer{}, err
@@ -159,10 +174,50 @@ func (s *Source) once(off int64, n int) (answer, error) {
 		if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
 			return answer{}, err
 		}
-		return answer{}, &passingError{err: err}
+		return answer{}, &passingError{err: whyLate(ctx, err)}
 	}
 	defer resp.Body.Close()
-	return s.request.read(resp, off, n)
+	if !quiet.Stop() {
+		return answer{}, &passingError{err: whyLate(ctx, ctx.Err())}
+	}
+	s.wait.heard()
+	idle := time.AfterFunc(idleTime, func() { late(fmt.Errorf("the server has sent nothing for %v", idleTime)) })
+	defer idle.Stop()
+	resp.Body = heardBody{resp.Body, func() {
+		s.wait.heard()
+		idle.Reset(idleTime)
+	}}
+	got, err := s.request.read(resp, off, n)
+	if passing := (*passingError)(nil); errors.As(err, &passing) {
+		passing.err = whyLate(ctx, passing.err)
+	}
+	return got, err
+}
+
+// whyLate is err, or why we ended the request ourselves.
+func whyLate(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return err
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("the server needs more than %v for an answer", attemptTime)
+	default:
+		return cause
+	}
+}
+
+// A heardBody tells of each of its bytes.
+type heardBody struct {
+	io.ReadCloser
+	heard func()
+}
+
+func (b heardBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.heard()
+	}
+	return n, err
 }
 
 // A passingError may be gone at the next attempt.
@@ -189,6 +244,9 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// shared is the transport of all sources.
+var shared = transport()
+
 func transport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -201,16 +259,5 @@ func transport() http.RoundTripper {
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
-from shale.errors import ConfigError
+from shale.errors import ConfigError, Unavailable
 from shale.paths import private_dir
 
 _TABLES = """
@@ -39,6 +39,7 @@ class Database:
     """A file, or memory without one. A `write` is durable when it ends; processes that share the file take turns."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path
         self._lock = RLock()
         try:
             if path is not None:
@@ -54,25 +55,36 @@ class Database:
             with self.write() as connection:
                 for statement in _TABLES.split(";"):
                     connection.execute(statement)
-        except (OSError, sqlite3.DatabaseError) as error:
+        except (OSError, sqlite3.DatabaseError, Unavailable) as error:
             raise ConfigError(f"{path} can't be used ({error})", "check its disk and mode") from None
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction, whole or not at all."""
-        with self._lock:
+        with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._told():
             yield self._connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A disk that is full, a file that is broken or held by another process for too long, in our terms."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unavailable(
+                f"{self._path or 'memory'} can't be used now ({error})", "check its disk, and try again"
+            ) from None
 
     def close(self) -> None:
         with self._lock:

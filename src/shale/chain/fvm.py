@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,10 @@ class FvmChain:
     async def check(self) -> None:
         await self._node.check_chain()
         places = self._deployment
-        for address in (places.registry, places.market, places.ledger, *places.verifiers):
-            if not await self._node.has_code(address):
-                raise no_contract(self._node.rpc.place)
+        addresses = (places.registry, places.market, places.ledger, *places.verifiers)
+        # At once: each answer of a node far away takes its time.
+        if not all(await asyncio.gather(*(self._node.has_code(address) for address in addresses))):
+            raise no_contract(self._node.rpc.place)
         if await self._node.read(self._market, "ledger") != places.ledger:
             raise ConfigError("the network's market has another ledger", "correct it (shale network add)")
 

@@ -24,7 +24,7 @@ _KEPT = 1000
 class State(Enum):
     """SENT: signed, and perhaps with a node. MINED and FAILED: in a block that a reorganisation may yet take back.
 
-    DISPLACED: another transaction took its nonce, and a reorganisation may yet give it back. DONE: final.
+    DISPLACED: its nonce is another transaction's, or far off; a reorganisation may yet let it in. DONE: final.
     """
 
     SENT = "sent"

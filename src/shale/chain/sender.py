@@ -35,6 +35,8 @@ STUCK_BLOCKS = 8
 RESEND_BLOCKS = 3
 """A node that forgot it is given it again so often; to one that has it this is nothing new."""
 MAX_OFFERS = 8
+MAX_GAP = 64
+"""How far a nonce may be ahead of the chain: one that a node made up would wait, and all after it, for ever."""
 KEEP_SECONDS = 10.0
 """Between looks at transactions that are in blocks but not final."""
 _TELL_BLOCKS = 4
@@ -156,6 +158,10 @@ class Sender:
             await self.sweep()
             for intent in [intent for intent in self._outbox.open() if intent.state is State.SENT]:
                 log.warning("transaction %s of an earlier command still waits: taking it up", intent.newest.tx)
+                try:
+                    await self._push(intent)
+                except _NotTaken as error:
+                    raise error.told from None
                 landed = await self._follow(intent)
                 if not landed.ok:
                     log.warning("transaction %s failed in block %d", landed.tx, landed.block)
@@ -196,6 +202,8 @@ class Sender:
         waited = 0.0
         while True:
             pending = await self._node.count(self.address, "pending")
+            if pending > await self._node.count(self.address) + MAX_GAP:
+                raise self._node.nonsense("a nonce that is far off")
             try:
                 return self._outbox.add(draft, fees, pending, head, functools.partial(self._sign, draft))
             except Full:
@@ -276,7 +284,8 @@ class Sender:
         """What a waiting intent needs now: to be sent again, to offer more, or to be seen as displaced."""
         if intent.state is not State.SENT:
             return intent
-        if await self._node.count(self.address) > intent.nonce:
+        count = await self._node.count(self.address)
+        if count > intent.nonce or intent.nonce > count + MAX_GAP:
             strikes = intent.strikes + 1
             state = State.DISPLACED if strikes >= _STRIKES else State.SENT
             return self._outbox.mark(intent, state, block=head, strikes=strikes)

@@ -5,51 +5,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from shale.clock import Clock
 from shale.datasets import kernel
 from shale.datasets.catalogue import check_name, describe
-from shale.datasets.kernel import Indexed, Listed
-from shale.datasets.manifest import SignedManifest
-from shale.datasets.scan import Candidate, Scanned, Skipped, scan, sector_of
+from shale.datasets.kernel import Listed
+from shale.datasets.scan import Expected, Scanned, Skipped, Sought, scan, sector_of
 from shale.datasets.stamp import stamp
-from shale.errors import Closed, InputRefused, Refused, ShaleError
-from shale.market.offer import MAX_DATASETS, MAX_PIECES, Claim, Piece
+from shale.errors import Closed, Refused, ShaleError, Unavailable
+from shale.market.offer import Claim, Piece
 from shale.provider.claims import Claims, Register
-from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf
-from shale.units import Cid
-
-Report = Callable[[dict[str, Any]], None]
-"""Told, as JSON, of each step: what is read, what was added, what was left out and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What shall be added: places of sources, and what is known of the dataset that they hold."""
-
-    sources: tuple[str, ...]
-    name: str = ""
-    root: Cid | None = None
-    manifest: SignedManifest | None = None
-    lotus: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Sources that are one dataset; each commitment must be as `pieces` says, or one of `expected`, if they say."""
-
-    sources: tuple[str, ...]
-    name: str
-    root: Cid | None = None
-    pieces: tuple[Cid, ...] = ()
-    expected: frozenset[Cid] = frozenset()
-    described: tuple[str, str, str] = ("", "", "")
-    """Description, licence and signer."""
+from shale.provider.groups import Described, Group, Report, Wanted, groups, pieces_of, reading
+from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
 
 
 class Catalogue:
@@ -68,17 +39,20 @@ class Catalogue:
             if register is None and self.claims.trouble:
                 report({"notice": f"claims are as they were last known: {self.claims.trouble}"})
             found = await self._scan(wanted, register, report)
-            for group in await self._groups(wanted, found.candidates, report):
+            for group in await groups(wanted, found.candidates, report):
                 try:
                     item, files = await self._read(group, register, report)
-                    await self._keep(item, files)
+                    item = await self._told_before(item, group)
+                    copy = await self._keep(item, files)
+                    if group.is_named:
+                        await self.shelf.describe(item)
                 except ShaleError as error:
                     report({"skipped": ", ".join(group.sources), "why": error.message})
                 else:
-                    report({"added": item.listing.root})
+                    report({"added": item.listing.root, "copy": copy})
 
     async def check(self, root: str | None, report: Report) -> None:
-        """Read the pieces of one dataset, or of all, again: what matches is offered again, what doesn't no longer.
+        """Read the copies of one dataset, or of all, again: what is sound is offered again, what isn't no longer.
 
         Raises Closed when there is no such dataset.
         """
@@ -89,28 +63,33 @@ class Catalogue:
             async with self._turn, self.claims.register() as register:
                 listing = item.listing
                 group = Group(
-                    item.holding.sources,
+                    item.sources,
                     listing.name,
+                    tuple(Expected(frozenset({piece.cid}), "the catalogue says") for piece in listing.pieces),
                     listing.root,
-                    tuple(piece.cid for piece in listing.pieces),
-                    described=(listing.description, listing.licence, listing.signer),
+                    Described(listing.description, listing.licence, listing.signer),
                 )
                 try:
                     await self._keep(*await self._read(group, register, report))
                 except Refused as error:
-                    await self.shelf.report_fault(listing.root, error.message, self._clock.now(), replace=True)
-                    report({"faulty": listing.root, "why": error.message})
+                    at = self._clock.now()
+                    await self.shelf.report_fault(listing.root, error.message, at, sources=item.sources, replace=True)
+                    report({"faulty": listing.root, "copy": item.copy, "why": error.message})
+                except Unavailable as error:  # nothing is known of it: it is as it was
+                    report({"unread": listing.root, "copy": item.copy, "why": error.message})
                 else:
-                    report({"sound": listing.root})
+                    report({"sound": listing.root, "copy": item.copy})
 
-    async def remove(self, root: str) -> None:
-        """Raises Closed if it isn't there."""
-        await self.shelf.remove(root)
-        (self._indexes / root).unlink(missing_ok=True)
+    async def remove(self, root: str, copy: int | None = None) -> None:
+        """Take a dataset out, or one copy of it. Raises Closed if it isn't there."""
+        gone = [item for item in await self.shelf.copies(root) if copy in (None, item.copy)]
+        await self.shelf.remove(root, copy)
+        for item in gone:
+            (self._indexes / index_name(root, item.copy)).unlink(missing_ok=True)
 
     async def sweep(self) -> None:
         """Clear up what a crash left: indexes half written, and of datasets that were removed."""
-        known = {item.listing.root for item in await self.shelf.all()}
+        known = {index_name(item.listing.root, item.copy) for item in await self.shelf.all()}
         for index in self._indexes.iterdir():
             if index.name not in known:
                 index.unlink(missing_ok=True)
@@ -120,7 +99,7 @@ class Catalogue:
         for text in wanted.sources:
             report({"scanning": text})
             try:
-                some = await (scan(text) if register is None else scan(text, register.pieces_of))
+                some = await scan(text, lambda miner, sector: self._sought(wanted, register, miner, sector))
             except ShaleError as error:
                 found.skipped.append(Skipped(text, error.message))
                 continue
@@ -130,95 +109,74 @@ class Catalogue:
             report({"skipped": skipped.source, "why": skipped.why})
         return found
 
-    async def _groups(self, wanted: Wanted, candidates: Sequence[Candidate], report: Report) -> list[Group]:
-        """What of the candidates makes a dataset together."""
-        if wanted.manifest is not None:
-            sources = await self._by_manifest(wanted.manifest, candidates, report)
-            told = wanted.manifest.manifest
-            pieces = tuple(piece.piece for piece in told.pieces)
-            described = (told.description, told.licence, wanted.manifest.signer)
-            return [Group(sources, wanted.name or told.name, told.root, pieces, described=described)]
-        if wanted.root is not None:
-            if not candidates:
-                return []
-            if len(candidates) > MAX_PIECES:
-                raise InputRefused(f"{len(candidates)} pieces are too many for one dataset", f"at most {MAX_PIECES}")
-            return [Group(tuple(c.source for c in candidates), wanted.name or candidates[0].name, wanted.root)]
-        if len(candidates) > MAX_DATASETS:
-            raise InputRefused(f"{len(candidates)} datasets are too many", f"an offer lists at most {MAX_DATASETS}")
-        many = len(candidates) > 1
-        return [
-            Group(
-                (candidate.source,),
-                f"{wanted.name} {candidate.name}" if wanted.name and many else wanted.name or candidate.name,
-                expected=candidate.expected,
-            )
-            for candidate in candidates
-        ]
-
-    async def _by_manifest(
-        self, signed: SignedManifest, candidates: Sequence[Candidate], report: Report
-    ) -> tuple[str, ...]:
-        """The sources of the manifest's pieces, in its order, found by their commitments. Raises Refused."""
-        wanted = {piece.piece for piece in signed.manifest.pieces}
-        found: dict[Cid, str] = {}
-        for candidate in candidates:
-            if wanted <= set(found):
-                break
-            try:
-                commitment = await kernel.commp(candidate.source, _progress(report, candidate.source))
-            except ShaleError as error:
-                report({"skipped": candidate.source, "why": error.message})
-                continue
-            if commitment.v1 in wanted:
-                found.setdefault(commitment.v1, candidate.source)
-        for piece in signed.manifest.pieces:
-            if piece.piece not in found:
-                raise Refused(
-                    f"none of the sources is the manifest's piece {piece.piece}", "name the one that holds it"
-                )
-        return tuple(found[piece.piece] for piece in signed.manifest.pieces)
+    async def _sought(self, wanted: Wanted, register: Register | None, miner: int, sector: int) -> Sought:
+        """What of a sector may be offered: with a Lotus node what is claimed, unless a person wants the rest too."""
+        if register is None:
+            if wanted.unclaimed or not (wanted.lotus or self.claims.is_set_up):
+                return Sought()
+            raise Refused("its claims are not known now (--unclaimed takes its CARs anyhow)")
+        pieces = await register.pieces_of(miner, sector)
+        if not pieces and not wanted.unclaimed:
+            raise Refused(f"f0{register.miner} has no live claim in this sector (--unclaimed takes its CARs anyhow)")
+        return Sought(pieces, others=wanted.unclaimed)
 
     async def _read(
         self, group: Group, register: Register | None, report: Report
     ) -> tuple[Item, list[tuple[str, int]]]:
-        """Read all of a group: an index of it is written beside the others, and what it is comes back."""
+        """Read all of a group and hash every block: an index of it is written beside the others, and it comes back."""
         check_name(group.name)
         scratch = self._indexes / f".{secrets.token_hex(8)}"
-        what = group.sources[0] if len(group.sources) == 1 else f"{group.name} ({len(group.sources)} pieces)"
         try:
+            faults = await self._faults_of(group)
             before = [await stamp(source) for source in group.sources]
-            indexed = await kernel.index(group.sources, scratch, group.root, _progress(report, what))
-            _check_pieces(group, indexed)
+            indexed = await kernel.index(group.sources, scratch, group.root, reading(report, group.shown))
+            pieces = pieces_of(group, indexed)
             if [await stamp(source) for source in group.sources] != before:
-                raise Refused(f"{what} changed while it was read", "add it when it is whole")
+                raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
             listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
             # A million files take seconds, in which the daemon has leases to serve.
-            piece = indexed.pieces[indexed.root_piece].v1
+            piece = pieces[indexed.root_piece].cid
             described = await asyncio.to_thread(describe, group.name, indexed.root, piece, listing)
             files = await asyncio.to_thread(_searchable, described.name, listing)
-            pieces = [Piece(piece.v1, piece.padded_size) for piece in indexed.pieces]
             claims = await self._claims(register, pieces, group.sources, report)
-            description, licence, signer = group.described
+            now = self._clock.now()
             item = Item(
                 replace(
                     described,
-                    description=description,
-                    licence=licence,
-                    signer=signer,
+                    description=group.described.description,
+                    licence=group.described.licence,
+                    signer=group.described.signer,
                     pieces=tuple(replace(piece, claim=claim) for piece, claim in zip(pieces, claims, strict=True)),
-                    checked_at=self._clock.now(),
+                    checked_at=now,
                 ),
                 tuple(
                     Place(source, mark, piece.raw_size)
                     for source, mark, piece in zip(group.sources, before, indexed.pieces, strict=True)
                 ),
                 scratch,
+                blocks_at=now,
+                faults=faults,
             )
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
         return item, files
+
+    async def _faults_of(self, group: Group) -> int:
+        """How many faults were noted until now of what these sources are known as."""
+        return max((item.faults for item in await self.shelf.all() if item.sources == group.sources), default=0)
+
+    async def _told_before(self, item: Item, group: Group) -> Item:
+        """With the name that the dataset has here already, and what a manifest said of the same pieces."""
+        others = await self.shelf.copies(item.listing.root)
+        if others and not group.is_named:
+            item = replace(item, listing=replace(item.listing, name=others[0].listing.name))
+        cids = [piece.cid for piece in item.listing.pieces]
+        for other in (known.listing for known in others):
+            if other.signer and not item.listing.signer and [piece.cid for piece in other.pieces] == cids:
+                told = replace(item.listing, description=other.description, licence=other.licence, signer=other.signer)
+                return replace(item, listing=told)
+        return item
 
     async def _claims(
         self, register: Register | None, pieces: Sequence[Piece], sources: Sequence[str], report: Report
@@ -233,29 +191,18 @@ class Catalogue:
         known = {piece.cid: piece.claim for item in await self.shelf.all() for piece in item.listing.pieces}
         return [known.get(piece.cid) for piece in pieces]
 
-    async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> None:
+    async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> int:
         """On the shelf first: without its index a dataset is slower to mount, an index without a dataset is litter."""
         assert item.index is not None, "as it was read"
         try:
-            await self.shelf.add(item, self._clock.now(), files)
-            item.index.replace(self._indexes / item.listing.root)
+            copy = await self.shelf.add(item, self._clock.now(), files)
+            item.index.replace(self._indexes / index_name(item.listing.root, copy))
         finally:
             with suppress(OSError):
                 item.index.unlink(missing_ok=True)
+        return copy
 
 
 def _searchable(name: str, listing: Sequence[Listed]) -> list[tuple[str, int]]:
     """Path and size of the files that a search may find; a dataset that is one bare file has its name for a path."""
     return heapq.nsmallest(MAX_SEARCHED, ((file.path or name, file.size) for file in listing))
-
-
-def _check_pieces(group: Group, indexed: Indexed) -> None:
-    for number, piece in enumerate(indexed.pieces):
-        if group.pieces and piece.v1 != group.pieces[number]:
-            raise Refused(f"{group.sources[number]} is the piece {piece.v1}, not {group.pieces[number]}")
-        if group.expected and piece.v1 not in group.expected:
-            raise Refused(f"{group.sources[number]} is the piece {piece.v1}, which is not claimed in its sector")
-
-
-def _progress(report: Report, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: report({"reading": what, "done": done, "total": total})

@@ -22,9 +22,10 @@ class Register:
     claims: tuple[VerifiedClaim, ...]
     sectors: dict[int, SectorInfo | None] = field(default_factory=dict)
 
-    def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
-        """The pieces that are claimed in a sector, and their padded sizes."""
-        return {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
+    async def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
+        """The pieces that are claimed in a sector that lives, and their padded sizes."""
+        pieces = {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
+        return pieces if pieces and await self._lives(sector) else {}
 
     async def claim_of(self, piece: Piece, sector: int | None) -> Claim | None:
         """The claim on a piece whose sector lives: in this sector if there is one, else the one that lasts longest."""

@@ -22,7 +22,7 @@ log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
 """Faults of a dataset that are logged and told: a broken disk has millions, and each says the same."""
-_KINDS = ("missing", "corrupt", "unreadable", "gone")
+_KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
 
 
 class Faults:
@@ -70,7 +70,7 @@ class Faults:
         log.error("dataset %s: %s (%s)", fault.root, fault, fault.message)
         notice = Notice("dataset", str(fault))
         if fault.kind != "gone":
-            await self._shelf.report_fault(fault.root, str(fault), self._clock.now())
+            await self._shelf.report_fault(fault.root, str(fault), self._clock.now(), sources=fault.sources)
             await self._lifecycle.tell(fault.root, notice)
             return
         # What was bound into their containers fails for good; a mount made anew would not reach them.

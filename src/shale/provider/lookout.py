@@ -68,7 +68,7 @@ class Lookout:
             for piece, place in zip(pieces, item.places, strict=True)
         ]
         if found != [piece.claim for piece in pieces]:
-            await self._shelf.set_claims(item.listing.root, found)
+            await self._shelf.set_claims(item, found)
 
     async def _look_at(self, item: Item, servers: bool) -> None:
         changed = {}
@@ -82,7 +82,7 @@ class Lookout:
                 if seen[0] != place.unreadable:
                     log.warning("dataset %s: %s", item.listing.name, seen[0] or "it can be read again")
         if changed:
-            await self._shelf.set_unreadable(item.listing.root, changed)
+            await self._shelf.set_unreadable(item, changed)
 
 
 async def _state(place: Place, root: Cid) -> tuple[str, str]:

@@ -73,7 +73,7 @@ async def test_a_dataset_is_mounted_while_any_mount_has_it(engine: Engine) -> No
     for name, caller in ((ROOT, "1"), (f"{PIECE}.mine", "2"), (ROOT, "3"), (f"{ROOT}.proofs.mine", "2")):
         assert ROOT in engine.volumes.mounted
         await engine.ask("VolumeDriver.Unmount", Name=name, ID=caller)
-    assert len(engine.volumes.mounted[ROOT]) == 1, "the right ID for another volume releases nothing"
+    assert len(engine.volumes.mounted[ROOT].holders) == 1, "the right ID for another volume releases nothing"
     await engine.ask("VolumeDriver.Unmount", Name=f"{ROOT}.proofs.mine", ID="3")
     assert not engine.volumes.mounted
 

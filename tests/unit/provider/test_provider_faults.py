@@ -127,11 +127,11 @@ class TestLeaseVolumes:
         for name, caller in ((names[0], "1"), (names[1], "2"), ("bafyother", "3")):
             await self.volumes.hold(self.holding, holder_of(name, caller))
         assert await self.leased.release_unused(frozenset()) == {holder_of("bafyother", "3")}
-        assert len(self.volumes.mounted[ROOT]) == 4, "seen once is not enough"
+        assert len(self.volumes.mounted[ROOT].holders) == 4, "seen once is not enough"
         await self.leased.release_unused(frozenset({holder_of("bafyother", "3")}))
-        assert self.volumes.mounted[ROOT] == {
+        assert self.volumes.mounted[ROOT].holders == {
             f"lease:{held.id}", holder_of(names[0], "1"), holder_of(names[1], "2")
         }  # fmt: skip
         await self.engine.remove(held.id, names)
         await self.leased.release_unused()
-        assert self.volumes.mounted[ROOT] == {f"lease:{held.id}"}
+        assert self.volumes.mounted[ROOT].holders == {f"lease:{held.id}"}
