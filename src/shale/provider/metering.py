@@ -136,20 +136,19 @@ class LeaseMeter:
 
     async def _is_topped_up(self) -> bool:
         """Before the lease ends for want of money: the chain may have more than the books know of."""
+        before = self._meter.terms.max_seconds
         try:
-            seconds = await self._parts.topups.look(self._id)
+            self.lengthen(await self._parts.topups.look(self._id))
         except Unavailable:
             return False
-        return self.lengthen(seconds)
+        return self._meter.terms.max_seconds > before
 
-    def lengthen(self, max_seconds: int) -> bool:
-        """The deposit is good for so many seconds in all. False if that is no more than before."""
+    def lengthen(self, max_seconds: int) -> None:
+        """The deposit is good for so many seconds in all; never fewer than before."""
         terms = self._meter.terms
-        if max_seconds <= terms.max_seconds:
-            return False
-        self._meter = replace(self._meter, terms=replace(terms, max_seconds=max_seconds))
-        self._wake.set()
-        return True
+        if max_seconds > terms.max_seconds:
+            self._meter = replace(self._meter, terms=replace(terms, max_seconds=max_seconds))
+            self._wake.set()
 
     def _pass_time(self) -> None:
         now = self._parts.clock.steady()

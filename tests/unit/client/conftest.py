@@ -110,6 +110,8 @@ class Door:
                 final = replace(end, reason=end.reason, at=self.clock.now())
                 raw = end_to_json(final) | {"signature": self.signing.sign(final, self.account)}
                 return reply(200, self.twist(raw))
+            case "POST", ["leases", _, "topup"]:
+                return reply(200, {"max_seconds": 1})
             case "GET", ["leases", _]:
                 return reply(200, {"end_reason": "none"} | self.remote)
         return reply(404, {"error": {"code": "refused", "message": "no such thing", "hint": ""}})

@@ -43,6 +43,8 @@ log = logging.getLogger("shale.agent")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HELLO_SECONDS = 30.0
+_DOWN_SECONDS = 5.0
+"""How long an End waits for a tunnel that is down to come back: there are other ways for it."""
 _BURST, _PER_SECOND = 100, 10
 """How many messages a connection may bring: a burst, and so many more for each second."""
 
@@ -380,7 +382,7 @@ class Session:
         return Health(session, parts.probes, parts.policy, parts.clock, judging, changed)
 
     async def end(self, end: End, signature: str, seconds: float = 30.0) -> End:
-        """Send the client's signed End, and return the provider's.
+        """Send the client's signed End, and return the provider's; without a tunnel it is waited for a moment only.
 
         Raises Unavailable when it doesn't come in time, Closed when the lease ended without one.
         """
@@ -392,7 +394,7 @@ class Session:
             with suppress(Closed):
                 await self._send(self._leaving)
         try:
-            await asyncio.wait_for(self._over.wait(), seconds)
+            await asyncio.wait_for(self._over.wait(), min(seconds, _DOWN_SECONDS) if self._link is None else seconds)
         except TimeoutError:
             self._leaving = None
             self._stirred.set()
