@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes the development proving keys once a machine, cached; whoever made them could forge proofs, so never for real money.
+# The key of the largest batches takes minutes and is made on demand: shale provider keys make --size 256.
 . "$(dirname "$0")/lib.sh"
 
 KEYS=$CACHE/keys
@@ -10,6 +11,7 @@ if ! fresh keys "$KEY" || [ -z "$(ls -A "$KEYS" 2>/dev/null)" ]; then
   say "checking the development proving keys in $KEYS (made in a minute or so where they are missing)"
   mkdir -p "$KEYS"
   chmod 700 "$KEYS"
+  rm -f "$KEYS"/update-lease.* # of the earlier circuit
   quietly keys "$ROOT/src/shale/bin/shale-kernel" setup --unsafe-development --keys "$KEYS"
   stamp keys "$KEY"
 fi

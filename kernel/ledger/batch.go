@@ -31,23 +31,27 @@ func (o Operation) flags() int {
 	return flags
 }
 
-// step is an operation together with the tree that it found.
+// step is an operation together with the leaf that it found. The zero value is an untouched slot.
 type step struct {
 	Operation
 	prevAmount  *big.Int
 	prevSeconds uint64
-	path        [Depth]fr.Element
+	kept        fr.Element        // of an untouched slot
 	signature   voucher.Signature // zero without claim
 }
 
 // Transition is a checked batch: every operation holds, and the circuit can be satisfied with it.
 type Transition struct {
+	Size    int
+	Window  uint32
 	Domain  fr.Element
 	OldRoot fr.Element
 	NewRoot fr.Element
-	Words   [Words]fr.Element
+	Earned  *big.Int
+	Words   []fr.Element
 	Inputs  Inputs
-	steps   [Batch]step // zero values are padding
+	path    []fr.Element
+	steps   []step // one for each slot
 }
 
 // RootOf is the root of the tree that holds exactly these leaves.
@@ -59,47 +63,74 @@ func RootOf(leaves []Leaf) (fr.Element, error) {
 	return tree.Root(), nil
 }
 
-// Apply checks operations against the ledger that holds exactly these leaves, in order, and returns the transition.
-// The error is a Refused that names the operation, counted from zero, and what is wrong with it.
-func Apply(domain fr.Element, leaves []Leaf, operations []Operation) (*Transition, error) {
-	if len(operations) == 0 {
+// Apply checks operations, at most one for each slot of the window, against the ledger that holds exactly these leaves,
+// and returns the transition. The error is a Refused that names the operation, counted from zero, and what is wrong.
+func Apply(domain fr.Element, size int, window uint32, leaves []Leaf, operations []Operation) (*Transition, error) {
+	switch {
+	case !IsSize(size):
+		return nil, refusef("there are no batches of %d slots: the sizes are %v", size, Sizes)
+	case window >= uint32(1<<Depth/size):
+		return nil, refusef("window %d is not below %d", window, 1<<Depth/size)
+	case len(operations) == 0:
 		return nil, Refused("a batch has at least one operation")
-	}
-	if len(operations) > Batch {
-		return nil, refusef("a batch has at most %d operations, not %d", Batch, len(operations))
+	case len(operations) > size:
+		return nil, refusef("a batch of size %d has at most as many operations, not %d", size, len(operations))
 	}
 	held, tree, err := plant(leaves)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transition{Domain: domain, OldRoot: tree.Root()}
+	first := window * uint32(size)
+	steps := make([]step, size)
 	for i, operation := range operations {
-		s, err := check(domain, held, operation)
-		if err != nil {
+		if operation.Index < first || operation.Index >= first+uint32(size) {
+			return nil, refusef("operation %d: index %d is not in the window, %d to %d", i, operation.Index, first, first+uint32(size)-1)
+		}
+		slot := &steps[operation.Index-first]
+		if slot.flags() != 0 {
+			return nil, refusef("operation %d: index %d has an operation already", i, operation.Index)
+		}
+		if *slot, err = check(domain, held, operation); err != nil {
 			return nil, refusef("operation %d: %v", i, err)
 		}
-		s.path = tree.Path(s.Index)
-		if s.Close {
-			delete(held, s.Index)
-			tree.Set(s.Index, fr.Element{})
-		} else {
-			held[s.Index] = s.Leaf
-			tree.Set(s.Index, s.Leaf.Hash())
+	}
+	return assemble(domain, window, tree, steps), nil
+}
+
+// assemble writes the steps into the tree and packs them. It checks nothing.
+func assemble(domain fr.Element, window uint32, tree *Tree, steps []step) *Transition {
+	t := &Transition{Size: len(steps), Window: window, Domain: domain, OldRoot: tree.Root(), Earned: new(big.Int), steps: steps}
+	t.path = tree.Path(heightOf(t.Size), window)
+	for i := range steps {
+		s := &steps[i]
+		index := window*uint32(t.Size) + uint32(i)
+		switch {
+		case s.flags() == 0:
+			s.kept = tree.Leaf(index)
+			continue
+		case s.Close:
+			tree.Set(index, fr.Element{})
+		default:
+			tree.Set(index, s.Leaf.Hash())
 		}
-		t.steps[i] = s
+		t.Earned.Add(t.Earned, amountOf(s.Amount)).Sub(t.Earned, amountOf(s.prevAmount))
 	}
 	t.NewRoot = tree.Root()
 	t.pack()
-	return t, nil
+	return t
 }
 
+// pack computes the words and what they are compressed to.
 func (t *Transition) pack() {
-	t.Words[0], t.Words[1], t.Words[2] = t.Domain, t.OldRoot, t.NewRoot
+	fourth := new(big.Int).Lsh(t.Earned, earnedShift)
+	t.Words = []fr.Element{t.Domain, t.OldRoot, t.NewRoot, word(fourth.Add(fourth, big.NewInt(int64(t.Window))))}
+	leaves, flags := make([]fr.Element, t.Size), make([]int, t.Size)
 	for i, s := range t.steps {
 		packed := s.words()
-		copy(t.Words[headWords+operationWords*i:], packed[:])
+		t.Words = append(t.Words, packed[:]...)
+		leaves[i], flags[i] = s.Leaf.Hash(), s.flags()
 	}
-	t.Inputs = Compress(t.Words)
+	t.Inputs = compress(t.Words, leaves, flags)
 }
 
 func plant(leaves []Leaf) (map[uint32]Leaf, *Tree, error) {
@@ -136,9 +167,8 @@ func check(domain fr.Element, held map[uint32]Leaf, operation Operation) (step, 
 		return step{}, refusef("index %d is taken: insert at an empty one", operation.Index)
 	case !operation.Insert && !taken:
 		return step{}, refusef("no leaf at index %d: insert it first", operation.Index)
-	case !operation.Insert && (previous.LeaseID != operation.LeaseID || previous.Key != operation.Key ||
-		amountOf(previous.Deposit).Cmp(amountOf(operation.Deposit)) != 0):
-		return step{}, refusef("the leaf at index %d has another lease id, key or deposit", operation.Index)
+	case !operation.Insert && (previous.LeaseID != operation.LeaseID || previous.Key != operation.Key):
+		return step{}, refusef("the leaf at index %d has another lease id or key", operation.Index)
 	}
 	if !operation.Insert {
 		s.prevAmount, s.prevSeconds = amountOf(previous.Amount), previous.Seconds
@@ -166,8 +196,7 @@ func (s step) checkPayment(domain fr.Element) (step, error) {
 	if !s.Key.Valid() {
 		return step{}, Refused("the payment key is not a point of the prime-order subgroup")
 	}
-	v := voucher.Voucher{Domain: domain, LeaseID: s.LeaseID, Amount: amountOf(s.Amount), Seconds: s.Seconds}
-	if !voucher.Verify(s.Key, v, s.Signature) {
+	if !voucher.Verify(s.Key, s.voucher(domain), s.Signature) {
 		return step{}, Refused("the signature does not hold for this domain, lease, amount and seconds")
 	}
 	s.signature, _ = voucher.Parse(s.Signature)

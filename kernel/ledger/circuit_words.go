@@ -4,8 +4,9 @@ import (
 	"math/big"
 
 	"github.com/consensys/gnark/frontend"
-	"github.com/consensys/gnark/std/math/bits"
 	"github.com/consensys/gnark/std/permutation/poseidon2"
+
+	"github.com/shale-cloud/shale/kernel/voucher"
 )
 
 // hasher computes in the circuit what voucher.Hash and voucher.Compress compute natively.
@@ -22,7 +23,7 @@ func (h hasher) compress(left, right frontend.Variable) frontend.Variable {
 	return h.permutation.Compress(left, right)
 }
 
-// absorb continues a hash from a state, which is zero at the start.
+// absorb continues a hash from its first word.
 func (h hasher) absorb(state frontend.Variable, words ...frontend.Variable) frontend.Variable {
 	for _, w := range words {
 		state = h.compress(state, w)
@@ -30,23 +31,23 @@ func (h hasher) absorb(state frontend.Variable, words ...frontend.Variable) fron
 	return state
 }
 
-// assertBits holds v below 2^n and returns its bits, least significant first.
-func assertBits(api frontend.API, v frontend.Variable, n int) []frontend.Variable {
-	return bits.ToBinary(api, v, bits.WithNbDigits(n))
+// assertBits holds every digit to zero or one.
+func assertBits(api frontend.API, without, r rule, digits []frontend.Variable) {
+	if r == without {
+		return
+	}
+	for _, digit := range digits {
+		api.AssertIsBoolean(digit)
+	}
 }
 
-// bitsAtMost holds v, as an integer, to at most bound, and returns its one decomposition into as many bits
-// as bound has, least significant first. With bound below the field's modulus no second decomposition exists.
-func bitsAtMost(api frontend.API, v frontend.Variable, bound *big.Int) []frontend.Variable {
-	digits := bits.ToBinary(api, v, bits.WithNbDigits(bound.BitLen()), bits.WithUnconstrainedOutputs(), bits.OmitModulusCheck())
-	// Holds each digit to a boolean as well.
-	api.Compiler().(comparator).MustBeLessOrEqCst(digits, bound, v)
-	return digits
-}
-
-// comparator is what gnark's builders and its test engine offer for comparing digits with a constant; std/math/bits uses it.
-type comparator interface {
-	MustBeLessOrEqCst(digits []frontend.Variable, bound *big.Int, forDebug frontend.Variable)
+// number is what digits stand for, least significant first: no constraint, a sum of as many terms.
+func number(api frontend.API, digits []frontend.Variable) frontend.Variable {
+	terms := []frontend.Variable{0, 0}
+	for i, digit := range digits {
+		terms = append(terms, api.Mul(digit, new(big.Int).Lsh(big.NewInt(1), uint(i))))
+	}
+	return api.Add(terms[0], terms[1], terms[2:]...)
 }
 
 // shifted sums terms, each moved up by its number of bits. The caller has held every term inside its own field.
@@ -56,4 +57,23 @@ func shifted(api frontend.API, terms []frontend.Variable, by []uint) frontend.Va
 		sum = api.Add(sum, api.Mul(term, new(big.Int).Lsh(big.NewInt(1), by[i])))
 	}
 	return sum
+}
+
+// paidWord is the word that a leaf has for what was paid.
+func paidWord(api frontend.API, amount, seconds frontend.Variable) frontend.Variable {
+	return shifted(api, []frontend.Variable{amount, seconds}, []uint{0, voucher.SecondsShift})
+}
+
+// packedFlags packs the flags of all slots, three bits each, into as few words as hold them.
+func packedFlags(api frontend.API, flags []frontend.Variable) (words []frontend.Variable) {
+	for len(flags) > 0 {
+		n := min(len(flags), flagsPerWord)
+		places := make([]uint, n)
+		for i := range places {
+			places[i] = uint(flagBits * i)
+		}
+		words = append(words, shifted(api, flags[:n], places))
+		flags = flags[n:]
+	}
+	return words
 }

@@ -2,167 +2,107 @@ package ledger
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark/backend/groth16"
-	"github.com/consensys/gnark/constraint"
 	"golang.org/x/crypto/sha3"
 )
 
-// CircuitDigest is the SHA-256 of the serialized constraint system that this source compiles to. Pinned, so that stored
-// keys can be matched with it without compiling; a test holds the two together.
-const CircuitDigest = "3c66be94a25f63e23945bd13504b87265e8973d8920cc4ac13f7abe6e3faadf8"
+// KeysHash pins the verifying keys that this source takes: keccak256 over the hashes of those of all sizes. Keys of a
+// ceremony are put to use by committing their files and this hash.
+const KeysHash = "0x6042e96d16f81cf555e1ff00b812f7df123d73d26fdba8dbab0b11d3da467a10"
 
-// Names of the key files. A production ceremony's keys will have other names, never these.
-const (
-	manifestFile     = "update-lease.unsafe-development.json"
-	provingKeyFile   = "update-lease.unsafe-development.pk"
-	verifyingKeyFile = "update-lease.unsafe-development.vk"
-	systemFile       = "update-lease.unsafe-development.r1cs"
-)
+//go:embed keys
+var committed embed.FS
 
-// ErrNoKeys says that the directory holds no keys for this circuit.
-var ErrNoKeys = errors.New("no keys")
-
-// Manifest describes stored keys.
+// Manifest describes the keys that are in use.
 type Manifest struct {
-	UnsafeDevelopment bool   `json:"unsafe_development"`
-	Circuit           string `json:"circuit"`
-	Constraints       int    `json:"constraints"`
-	Batch             int    `json:"batch"`
-	Depth             int    `json:"depth"`
-	VKHash            string `json:"vk_hash"`
-	ProvingKey        string `json:"proving_key"`
-	VerifyingKey      string `json:"verifying_key"`
+	UnsafeDevelopment bool         `json:"unsafe_development"`
+	Depth             int          `json:"depth"`
+	Sizes             []SizeOfKeys `json:"sizes"`
 }
 
-// VerifyingKey verifies batches.
+// SizeOfKeys describes those of one size. Digests are SHA-256: of the constraint system and of the proving key's file.
+type SizeOfKeys struct {
+	Size        int    `json:"size"`
+	Constraints int    `json:"constraints"`
+	Circuit     string `json:"circuit"`
+	VKHash      string `json:"vk_hash"`
+	ProvingKey  string `json:"proving_key"`
+}
+
+// VerifyingKey verifies batches of one size.
 type VerifyingKey struct {
-	Manifest Manifest
-	Hash     [32]byte // keccak256 of gnark's raw serialization
-	key      groth16.VerifyingKey
+	SizeOfKeys
+	Hash [32]byte // keccak256 of gnark's raw serialization
+	key  groth16.VerifyingKey
 }
 
-// Prover proves batches. It holds the proving key in memory.
-type Prover struct {
-	*VerifyingKey
-	system constraint.ConstraintSystem
-	key    groth16.ProvingKey
+// Keys are the verifying keys of all sizes.
+type Keys struct {
+	UnsafeDevelopment bool
+	Hash              [32]byte
+	BySize            map[int]*VerifyingKey
 }
 
-// ReadManifest returns the manifest of keys for this circuit, or an error that wraps ErrNoKeys.
-func ReadManifest(dir string) (Manifest, error) {
+// Pinned returns the committed keys, checked against KeysHash once.
+var Pinned = sync.OnceValues(func() (*Keys, error) { return readKeys(committed.ReadFile) })
+
+func readKeys(readFile func(name string) ([]byte, error)) (*Keys, error) {
+	content, err := readFile("keys/manifest.json")
+	if err != nil {
+		return nil, err
+	}
 	var m Manifest
-	content, err := os.ReadFile(filepath.Join(dir, manifestFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, fmt.Errorf("%w in %s", ErrNoKeys, dir)
-	}
-	if err != nil {
-		return m, err
-	}
 	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("%w in %s: the manifest is damaged", ErrNoKeys, dir)
+		return nil, fmt.Errorf("keys/manifest.json: %w", err)
 	}
-	if m.Circuit != CircuitDigest || m.Batch != Batch || m.Depth != Depth {
-		return m, fmt.Errorf("%w in %s: those there are for another version of the circuit", ErrNoKeys, dir)
+	if m.Depth != Depth || len(m.Sizes) != len(Sizes) {
+		return nil, errors.New("keys/manifest.json is for another version of the circuit")
 	}
-	return m, nil
+	keys := &Keys{UnsafeDevelopment: m.UnsafeDevelopment, BySize: map[int]*VerifyingKey{}}
+	var hashes []byte
+	for i, described := range m.Sizes {
+		if described.Size != Sizes[i] {
+			return nil, fmt.Errorf("keys/manifest.json: size %d stands where %d belongs", described.Size, Sizes[i])
+		}
+		content, err := readFile(verifyingKeyFile(described.Size))
+		if err != nil {
+			return nil, err
+		}
+		vk, err := parseVerifyingKey(described, content)
+		if err != nil {
+			return nil, err
+		}
+		keys.BySize[described.Size] = vk
+		hashes = append(hashes, vk.Hash[:]...)
+	}
+	if keys.Hash = keccak256(hashes); textOfHash(keys.Hash) != KeysHash {
+		return nil, fmt.Errorf("the verifying keys hash to %s, but KeysHash pins %s", textOfHash(keys.Hash), KeysHash)
+	}
+	return keys, nil
 }
 
-// LoadVerifyingKey reads the verifying key only: a few hundred bytes.
-func LoadVerifyingKey(dir string) (*VerifyingKey, error) {
-	m, err := ReadManifest(dir)
-	if err != nil {
-		return nil, err
+func parseVerifyingKey(described SizeOfKeys, content []byte) (*VerifyingKey, error) {
+	vk := &VerifyingKey{SizeOfKeys: described, Hash: keccak256(content), key: groth16.NewVerifyingKey(ecc.BN254)}
+	if textOfHash(vk.Hash) != described.VKHash {
+		return nil, fmt.Errorf("%s is not the key of its manifest", verifyingKeyFile(described.Size))
 	}
-	content, err := readChecked(dir, verifyingKeyFile, m.VerifyingKey)
-	if err != nil {
-		return nil, err
-	}
-	return parseVerifyingKey(m, content)
-}
-
-func parseVerifyingKey(m Manifest, content []byte) (*VerifyingKey, error) {
-	vk := &VerifyingKey{Manifest: m, Hash: keccak256(content), key: groth16.NewVerifyingKey(ecc.BN254)}
 	if _, err := vk.key.ReadFrom(bytes.NewReader(content)); err != nil {
-		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, verifyingKeyFile)
+		return nil, fmt.Errorf("%s: %w", verifyingKeyFile(described.Size), err)
 	}
 	return vk, nil
 }
 
-// LoadProver reads the constraint system and the proving key too.
-func LoadProver(dir string) (*Prover, error) {
-	vk, err := LoadVerifyingKey(dir)
-	if err != nil {
-		return nil, err
-	}
-	p := &Prover{VerifyingKey: vk, system: groth16.NewCS(ecc.BN254), key: groth16.NewProvingKey(ecc.BN254)}
-	content, err := readChecked(dir, systemFile, CircuitDigest)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.system.ReadFrom(bytes.NewReader(content)); err != nil {
-		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, systemFile)
-	}
-	if content, err = readChecked(dir, provingKeyFile, vk.Manifest.ProvingKey); err != nil {
-		return nil, err
-	}
-	// A memory dump: its points are not checked again, the digest above stands for them.
-	if err := p.key.ReadDump(bytes.NewReader(content)); err != nil {
-		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, provingKeyFile)
-	}
-	return p, nil
-}
+func verifyingKeyFile(size int) string { return fmt.Sprintf("keys/window-%d.vk", size) }
 
-func readChecked(dir, name, digest string) ([]byte, error) {
-	content, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w in %s: %s is missing", ErrNoKeys, dir, name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if digestOf(content) != digest {
-		return nil, fmt.Errorf("%w in %s: %s is damaged", ErrNoKeys, dir, name)
-	}
-	return content, nil
-}
-
-// writeAtomic makes the file appear whole or not at all.
-func writeAtomic(dir, name string, content []byte) error {
-	temporary, err := os.CreateTemp(dir, name+".*.part")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // fails, as it should, once renamed
-	if err := temporary.Chmod(0o644); err != nil {
-		return errors.Join(err, temporary.Close())
-	}
-	if _, err := io.Copy(temporary, bytes.NewReader(content)); err != nil {
-		return errors.Join(err, temporary.Close())
-	}
-	if err := temporary.Sync(); err != nil {
-		return errors.Join(err, temporary.Close())
-	}
-	if err := temporary.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), filepath.Join(dir, name))
-}
-
-func digestOf(content []byte) string {
-	digest := sha256.Sum256(content)
-	return hex.EncodeToString(digest[:])
-}
+func textOfHash(hash [32]byte) string { return "0x" + hex.EncodeToString(hash[:]) }
 
 func keccak256(content []byte) [32]byte {
 	keccak := sha3.NewLegacyKeccak256()

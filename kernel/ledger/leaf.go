@@ -5,6 +5,8 @@ package ledger
 import (
 	"fmt"
 	"math/big"
+	"math/bits"
+	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
@@ -14,11 +16,16 @@ import (
 const (
 	// Depth of the tree: a provider holds at most 2^Depth leases at a time.
 	Depth = 20
-	// Batch is the number of operations that one proof carries.
-	Batch = 8
-
-	secondsBits = 64
 )
+
+// Sizes are the numbers of slots that a batch may have, each with its own circuit and keys.
+var Sizes = [...]int{1, 8, 64, 256}
+
+// heightOf is the height of the subtree that a window of the size is.
+func heightOf(size int) int { return bits.TrailingZeros(uint(size)) }
+
+// IsSize tells whether there are batches of the size.
+func IsSize(size int) bool { return slices.Contains(Sizes[:], size) }
 
 // Refused is the reason why an input was not taken: one line, for the person who made it.
 type Refused string
@@ -32,14 +39,16 @@ type Leaf struct {
 	Index   uint32
 	LeaseID fr.Element
 	Key     voucher.Key
-	Deposit *big.Int
 	Amount  *big.Int
 	Seconds uint64
 }
 
-// Hash is P2(leaseId, payKeyX, payKeyY, deposit, amount, seconds).
-func (l Leaf) Hash() fr.Element {
-	return voucher.Hash(l.LeaseID, l.Key.X, l.Key.Y, word(l.Deposit), word(l.Amount), wordOf(l.Seconds))
+// Hash is P2(leaseId, payKeyX, payKeyY, amount + seconds·2^128).
+func (l Leaf) Hash() fr.Element { return l.voucher(fr.Element{}).Leaf(l.Key) }
+
+// voucher is the one that leads to the leaf.
+func (l Leaf) voucher(domain fr.Element) voucher.Voucher {
+	return voucher.Voucher{Domain: domain, LeaseID: l.LeaseID, Amount: amountOf(l.Amount), Seconds: l.Seconds}
 }
 
 // check tells whether the leaf could stand in a ledger at all.
@@ -49,12 +58,8 @@ func (l Leaf) check() error {
 		return refusef("index %d is not below 2^%d", l.Index, Depth)
 	case bitLen(l.LeaseID) > voucher.LeaseIDBits:
 		return refusef("the lease id is not below 2^%d", voucher.LeaseIDBits)
-	case !isAmount(l.Deposit):
-		return refusef("the deposit is not below 2^%d", voucher.AmountBits)
 	case !isAmount(l.Amount):
 		return refusef("the amount is not below 2^%d", voucher.AmountBits)
-	case amountOf(l.Amount).Cmp(amountOf(l.Deposit)) > 0:
-		return refusef("the amount %v is above the deposit %v", amountOf(l.Amount), amountOf(l.Deposit))
 	}
 	return nil
 }
@@ -70,8 +75,7 @@ func amountOf(amount *big.Int) *big.Int {
 	return amount
 }
 
-func word(amount *big.Int) fr.Element {
-	var w fr.Element
+func word(amount *big.Int) (w fr.Element) {
 	w.SetBigInt(amountOf(amount))
 	return w
 }

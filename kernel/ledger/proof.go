@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 	"github.com/consensys/gnark/backend/groth16"
 	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/frontend"
 )
 
@@ -20,23 +22,56 @@ const ProofWords = 8
 // Each word is a coordinate, below the base field's modulus.
 type Proof [ProofWords]*big.Int
 
-// Prove proves the transition and verifies its own proof. It keeps all cores busy for a second or so.
-func (p *Prover) Prove(t *Transition) (Proof, time.Duration, error) {
+// Stages of a proof, for who watches.
+const (
+	StageWitness = "witness"
+	StageProof   = "proof"
+)
+
+// Proven is a proof and what it took.
+type Proven struct {
+	Proof          Proof
+	Witness, Prove time.Duration
+}
+
+// Prove proves the transition and verifies its own proof. It keeps all cores busy. progress, if it is not nil, hears how far
+// each stage is, per mille.
+func (p *Prover) Prove(t *Transition, progress func(stage string, done int)) (*Proven, error) {
+	if t.Size != p.Size {
+		return nil, fmt.Errorf("a batch of size %d for the keys of size %d", t.Size, p.Size)
+	}
+	if progress == nil {
+		progress = func(string, int) {}
+	}
 	start := time.Now()
-	witness, err := frontend.NewWitness(t.assignment(), ecc.BN254.ScalarField())
+	progress(StageWitness, 0)
+	assigned, err := frontend.NewWitness(t.assignment(), ecc.BN254.ScalarField())
 	if err != nil {
-		return Proof{}, 0, err
+		return nil, err
 	}
-	raw, err := groth16.Prove(p.system, p.key, witness)
+	witnessed := time.Since(start)
+	progress(StageWitness, 1000)
+	raw, err := p.prove(assigned, func(done int) { progress(StageProof, done) })
 	if err != nil {
-		return Proof{}, 0, fmt.Errorf("the circuit refused a batch that the native check took: %w", err)
+		return nil, err
 	}
-	proof := wordsOf(raw.(*groth16bn254.Proof))
-	elapsed := time.Since(start)
+	proof := wordsOf(raw)
+	elapsed := time.Since(start) - witnessed
 	if !p.Verify(t.Inputs, proof) {
-		return Proof{}, 0, fmt.Errorf("the proof doesn't verify: the proving and the verifying key differ")
+		return nil, errors.New("the proof doesn't verify: the proving and the verifying key differ")
 	}
-	return proof, elapsed, nil
+	return &Proven{Proof: proof, Witness: witnessed, Prove: elapsed}, nil
+}
+
+// prove is the one place where a proof is computed.
+func (p *Prover) prove(assigned witness.Witness, progress func(done int)) (*groth16bn254.Proof, error) {
+	progress(0)
+	raw, err := groth16.Prove(p.system, p.key, assigned)
+	if err != nil {
+		return nil, fmt.Errorf("the circuit refused a batch that the native check took: %w", err)
+	}
+	progress(1000)
+	return raw.(*groth16bn254.Proof), nil
 }
 
 // Verify tells whether the proof holds. It takes hostile words.
@@ -46,11 +81,11 @@ func (vk *VerifyingKey) Verify(inputs Inputs, proof Proof) bool {
 		return false
 	}
 	public := &Circuit{C: inputs.C, R: inputs.R, E: inputs.E}
-	witness, err := frontend.NewWitness(public, ecc.BN254.ScalarField(), frontend.PublicOnly())
+	assigned, err := frontend.NewWitness(public, ecc.BN254.ScalarField(), frontend.PublicOnly())
 	if err != nil {
 		return false
 	}
-	return groth16.Verify(parsed, vk.key, witness) == nil
+	return groth16.Verify(parsed, vk.key, assigned) == nil
 }
 
 func wordsOf(raw *groth16bn254.Proof) (proof Proof) {

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	cryptorand "crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/consensys/gnark/backend/groth16"
@@ -18,105 +15,90 @@ import (
 )
 
 // developmentSeed is public: whoever reads it can forge proofs. That is what makes the setup one for development, and
-// the same on every machine, so that the committed Solidity verifier fits.
-const developmentSeed = "shale unsafe development setup, update lease, 1"
+// the same on every machine, so that the committed verifying keys fit.
+const developmentSeed = "shale unsafe development setup, window of %d, 2"
 
 var setupLock sync.Mutex
 
-// UnsafeDevelopmentSetup makes sure that the directory holds development keys for this circuit, and tells whether it had
-// to make them.
-func UnsafeDevelopmentSetup(dir string) (Manifest, bool, error) {
-	if m, err := ReadManifest(dir); err == nil && present(dir) {
-		return m, false, nil
-	} else if err != nil && !errors.Is(err, ErrNoKeys) {
-		return m, false, err
+// Material is all that a setup makes for one size, in the forms that are stored.
+type Material struct {
+	Described    SizeOfKeys
+	System       []byte // the constraint system
+	ProvingKey   []byte // gnark's memory dump
+	VerifyingKey []byte // gnark's raw form
+}
+
+// UnsafeDevelopmentSetup makes sure that the directory holds the development proving key of a size, and tells whether
+// it had to make it. What it makes must be what the committed manifest describes.
+func (k *Keys) UnsafeDevelopmentSetup(dir string, size int) (made bool, err error) {
+	if !k.UnsafeDevelopment {
+		return false, errors.New("the pinned keys are a ceremony's: their proving keys cannot be made here")
+	}
+	vk := k.BySize[size]
+	if vk == nil {
+		return false, fmt.Errorf("there is no size %d: the sizes are %v", size, Sizes)
+	}
+	provingKeyName, systemName := k.names(size)
+	_, systemErr := readChecked(dir, systemName, vk.Circuit)
+	if _, err := readChecked(dir, provingKeyName, vk.ProvingKey); err == nil && systemErr == nil {
+		return false, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return Manifest{}, false, err
+		return false, err
 	}
-	system, serialized, err := compileChecked()
+	material, err := DevelopmentMaterial(size)
 	if err != nil {
-		return Manifest{}, false, err
+		return false, err
 	}
-	provingKey, verifyingKey, err := developmentKeys(system)
-	if err != nil {
-		return Manifest{}, false, err
+	if material.Described != vk.SizeOfKeys {
+		return false, fmt.Errorf("the setup of size %d makes other keys than the committed ones: the circuit has changed, or a library", size)
 	}
-	m, err := store(dir, system, serialized, provingKey, verifyingKey)
-	return m, true, err
+	if err := writeAtomic(dir, systemName, material.System); err != nil {
+		return false, err
+	}
+	return true, writeAtomic(dir, provingKeyName, material.ProvingKey)
 }
 
-func present(dir string) bool {
-	for _, name := range []string{provingKeyFile, verifyingKeyFile, systemFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return false
-		}
+// DevelopmentMaterial compiles the circuit of a size and runs the development setup for it.
+func DevelopmentMaterial(size int) (*Material, error) {
+	system, err := Compile(size)
+	if err != nil {
+		return nil, err
 	}
-	return true
+	provingKey, verifyingKey, err := developmentKeys(system, fmt.Sprintf(developmentSeed, size))
+	if err != nil {
+		return nil, err
+	}
+	return materialOf(size, system, provingKey, verifyingKey)
 }
 
-func compileChecked() (constraint.ConstraintSystem, []byte, error) {
-	system, err := Compile()
-	if err != nil {
-		return nil, nil, err
+func materialOf(size int, system constraint.ConstraintSystem, provingKey groth16.ProvingKey, verifyingKey groth16.VerifyingKey) (*Material, error) {
+	var compiled, pk, vk bytes.Buffer
+	if _, err := system.WriteTo(&compiled); err != nil {
+		return nil, err
 	}
-	var serialized bytes.Buffer
-	if _, err := system.WriteTo(&serialized); err != nil {
-		return nil, nil, err
+	if err := provingKey.WriteDump(&pk); err != nil {
+		return nil, err
 	}
-	if digest := digestOf(serialized.Bytes()); digest != CircuitDigest {
-		return nil, nil, fmt.Errorf("the circuit compiles to %s, but CircuitDigest pins %s: pin it anew and export the verifier", digest, CircuitDigest)
+	if _, err := verifyingKey.WriteRawTo(&vk); err != nil {
+		return nil, err
 	}
-	return system, serialized.Bytes(), nil
+	return &Material{
+		Described: SizeOfKeys{
+			Size: size, Constraints: system.GetNbConstraints(), Circuit: digestOf(compiled.Bytes()),
+			VKHash: textOfHash(keccak256(vk.Bytes())), ProvingKey: digestOf(pk.Bytes()),
+		},
+		System: compiled.Bytes(), ProvingKey: pk.Bytes(), VerifyingKey: vk.Bytes(),
+	}, nil
 }
 
 // developmentKeys runs gnark's setup with the seeded stream in place of the system's randomness. gnark draws all of it in
 // one goroutine, in a fixed order.
-func developmentKeys(system constraint.ConstraintSystem) (groth16.ProvingKey, groth16.VerifyingKey, error) {
+func developmentKeys(system constraint.ConstraintSystem, seed string) (groth16.ProvingKey, groth16.VerifyingKey, error) {
 	setupLock.Lock()
 	defer setupLock.Unlock()
 	honest := cryptorand.Reader
 	defer func() { cryptorand.Reader = honest }()
-	cryptorand.Reader = rand.NewChaCha8(sha256.Sum256([]byte(developmentSeed)))
+	cryptorand.Reader = rand.NewChaCha8(sha256.Sum256([]byte(seed)))
 	return groth16.Setup(system)
-}
-
-// store writes the manifest last: keys without a manifest are no keys.
-func store(dir string, system constraint.ConstraintSystem, serialized []byte, provingKey groth16.ProvingKey, verifyingKey groth16.VerifyingKey) (Manifest, error) {
-	var pk, vk bytes.Buffer
-	if err := provingKey.WriteDump(&pk); err != nil {
-		return Manifest{}, err
-	}
-	if _, err := verifyingKey.WriteRawTo(&vk); err != nil {
-		return Manifest{}, err
-	}
-	hash := keccak256(vk.Bytes())
-	m := Manifest{
-		UnsafeDevelopment: true,
-		Circuit:           CircuitDigest,
-		Constraints:       system.GetNbConstraints(),
-		Batch:             Batch,
-		Depth:             Depth,
-		VKHash:            "0x" + hex.EncodeToString(hash[:]),
-		ProvingKey:        digestOf(pk.Bytes()),
-		VerifyingKey:      digestOf(vk.Bytes()),
-	}
-	manifest, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return Manifest{}, err
-	}
-	for _, file := range []struct {
-		name    string
-		content []byte
-	}{
-		{systemFile, serialized},
-		{provingKeyFile, pk.Bytes()},
-		{verifyingKeyFile, vk.Bytes()},
-		{manifestFile, append(manifest, '\n')},
-	} {
-		if err := writeAtomic(dir, file.name, file.content); err != nil {
-			return Manifest{}, err
-		}
-	}
-	return m, nil
 }

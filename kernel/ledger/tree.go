@@ -43,13 +43,17 @@ func NewTree(leaves map[uint32]fr.Element) *Tree {
 // Root is the tree's root.
 func (t *Tree) Root() fr.Element { return t.node(Depth, 0) }
 
-// Path returns the siblings from the leaf up to below the root.
-func (t *Tree) Path(index uint32) (siblings [Depth]fr.Element) {
-	for height := range Depth {
-		siblings[height] = t.node(height, (index>>height)^1)
+// Path returns the siblings from a node of a height, counted from the left, up to below the root.
+func (t *Tree) Path(height int, index uint32) (siblings []fr.Element) {
+	for ; height < Depth; height++ {
+		siblings = append(siblings, t.node(height, index^1))
+		index /= 2
 	}
 	return siblings
 }
+
+// Leaf is the leaf at an index, zero where none was set.
+func (t *Tree) Leaf(index uint32) fr.Element { return t.node(0, index) }
 
 // Set writes a leaf.
 func (t *Tree) Set(index uint32, leaf fr.Element) {

@@ -4,18 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"math/big"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-)
-
-var (
-	update = flag.Bool("update", false, "prove and write the golden vectors anew; needs -keys")
-	keys   = flag.String("keys", "", "folder of keys that shale-kernel setup made")
 )
 
 const (
@@ -28,7 +22,6 @@ type leafVector struct {
 	LeaseID string `json:"lease_id"`
 	X       string `json:"x"`
 	Y       string `json:"y"`
-	Deposit string `json:"deposit"`
 	Amount  string `json:"amount"`
 	Seconds uint64 `json:"seconds"`
 }
@@ -40,19 +33,24 @@ type heldVector struct {
 
 type operationVector struct {
 	leafVector
-	PrevAmount string  `json:"prev_amount"`
-	Insert     bool    `json:"insert"`
-	Claim      bool    `json:"claim"`
-	Close      bool    `json:"close"`
-	Signature  *string `json:"signature"`
+	Deposit     string  `json:"deposit"` // what the contract holds for the lease: no part of the batch
+	PrevAmount  string  `json:"prev_amount"`
+	PrevSeconds uint64  `json:"prev_seconds"`
+	Insert      bool    `json:"insert"`
+	Claim       bool    `json:"claim"`
+	Close       bool    `json:"close"`
+	Signature   *string `json:"signature"`
 }
 
 type batchVector struct {
 	Name       string            `json:"name"`
+	Size       int               `json:"size"`
+	Window     uint32            `json:"window"`
 	Leaves     []heldVector      `json:"leaves"`
 	Operations []operationVector `json:"operations"`
 	OldRoot    string            `json:"old_root"`
 	NewRoot    string            `json:"new_root"`
+	Earned     string            `json:"earned"`
 	Words      []string          `json:"words"`
 	C          string            `json:"c"`
 	R          string            `json:"r"`
@@ -60,39 +58,95 @@ type batchVector struct {
 	Proof      []string          `json:"proof"`
 }
 
-type ledgerVectors struct {
-	Comment      string        `json:"comment"`
-	Batch        int           `json:"batch"`
-	Depth        int           `json:"depth"`
-	EmptyRoot    string        `json:"empty_root"`
-	VerifyingKey string        `json:"verifying_key"`
-	VKHash       string        `json:"vk_hash"`
-	ChainID      uint64        `json:"chain_id"`
-	Ledger       string        `json:"ledger"`
-	Domain       string        `json:"domain"`
-	Batches      []batchVector `json:"batches"`
+type keyVector struct {
+	Size         int    `json:"size"`
+	VKHash       string `json:"vk_hash"`
+	VerifyingKey string `json:"verifying_key"`
 }
 
-// goldenBatches are two batches of one ledger: a full one from the empty tree, and one with padding from where it led.
-func goldenBatches(t *testing.T, domain fr.Element) (names []string, leaves [][]Leaf, operations [][]Operation) {
+type ledgerVectors struct {
+	Comment   string        `json:"comment"`
+	Depth     int           `json:"depth"`
+	EmptyRoot string        `json:"empty_root"`
+	Keys      []keyVector   `json:"keys"`
+	KeysHash  string        `json:"keys_hash"`
+	ChainID   uint64        `json:"chain_id"`
+	Ledger    string        `json:"ledger"`
+	Domain    string        `json:"domain"`
+	Batches   []batchVector `json:"batches"`
+}
+
+// A goldenBatch is applied to what the one before it left, the first to the empty tree.
+type goldenBatch struct {
+	name       string
+	size       int
+	window     uint32
+	operations []Operation
+}
+
+// depositOf is what lease i's record in the contract has: i + 1 FIL.
+func depositOf(i uint32) *big.Int {
+	return new(big.Int).Mul(big.NewInt(int64(i+1)), big.NewInt(1_000_000_000_000_000_000))
+}
+
+func goldenBatches(t *testing.T, domain fr.Element) []goldenBatch {
 	t.Helper()
-	final := leaseOf(5).paid(77, 60)
-	full := []Operation{
-		inserted(leaseOf(0)), inserted(leaseOf(1)), inserted(leaseOf(2)), inserted(leaseOf(3)),
-		with(claimed(t, domain, 4, leaseOf(4).paid(400, 40)), func(o *Operation) { o.Insert = true }),
-		with(claimed(t, domain, 5, final), func(o *Operation) { o.Insert, o.Close = true, true }),
-		claimed(t, domain, 1, leaseOf(1).paid(1000, 10)),
-		closed(leaseOf(3)),
-	}
-	held := []Leaf{leaseOf(0), leaseOf(1).paid(1000, 10), leaseOf(2), leaseOf(4).paid(400, 40)}
 	everything := leaseOf(1)
-	everything.Amount, everything.Seconds = everything.Deposit, 86400
-	padded := []Operation{
-		with(claimed(t, domain, 1, everything), func(o *Operation) { o.Close = true }),
-		claimed(t, domain, 4, leaseOf(4).paid(401, 40)),
-		closed(leaseOf(4).paid(401, 40)),
+	everything.Amount, everything.Seconds = depositOf(1), 86400
+	insertAndClaim := func(o *Operation) { o.Insert = true }
+	andClose := func(o *Operation) { o.Close = true }
+	all := func(o *Operation) { o.Insert, o.Close = true, true }
+	return []goldenBatch{
+		{"one inserted and claimed", 1, 1, []Operation{
+			with(claimed(t, domain, 1, leaseOf(1).paid(1000, 10)), insertAndClaim),
+		}},
+		{"eight slots, all kinds", 8, 0, []Operation{
+			inserted(leaseOf(0)),
+			claimed(t, domain, 1, leaseOf(1).paid(2000, 20)),
+			inserted(leaseOf(2)),
+			inserted(leaseOf(3)),
+			with(claimed(t, domain, 4, leaseOf(4).paid(400, 40)), insertAndClaim),
+			with(claimed(t, domain, 5, leaseOf(5).paid(77, 60)), all),
+			with(claimed(t, domain, 6, leaseOf(6).paid(1, 0)), insertAndClaim),
+			with(claimed(t, domain, 7, leaseOf(7).paid(0, 0)), all),
+		}},
+		{"another window", 8, 2, []Operation{
+			inserted(leaseOf(17)),
+			with(claimed(t, domain, 22, leaseOf(22).paid(5, 1)), all),
+		}},
+		{"sixty-four slots, most untouched", 64, 0, []Operation{
+			with(claimed(t, domain, 1, everything), andClose),
+			closed(leaseOf(3)),
+			claimed(t, domain, 4, leaseOf(4).paid(401, 40)),
+			with(claimed(t, domain, 17, leaseOf(17).paid(9, 9)), andClose),
+			with(claimed(t, domain, 63, leaseOf(63).paid(63, 63)), insertAndClaim),
+		}},
+		{"256 slots, most untouched", 256, 0, []Operation{
+			claimed(t, domain, 0, leaseOf(0).paid(1, 1)),
+			closed(leaseOf(63).paid(63, 63)),
+			inserted(leaseOf(255)),
+		}},
 	}
-	return []string{"full", "padded"}, [][]Leaf{nil, held}, [][]Operation{full, padded}
+}
+
+// after is what a batch leaves of the leaves before it, in the order of their places.
+func after(leaves []Leaf, operations []Operation) (left []Leaf) {
+	places := map[uint32]Leaf{}
+	for _, leaf := range leaves {
+		places[leaf.Index] = leaf
+	}
+	for _, o := range operations {
+		places[o.Index] = o.Leaf
+		if o.Close {
+			delete(places, o.Index)
+		}
+	}
+	for index := uint32(0); len(left) < len(places); index++ {
+		if leaf, ok := places[index]; ok {
+			left = append(left, leaf)
+		}
+	}
+	return left
 }
 
 func TestGoldenVectorsHold(t *testing.T) {
@@ -100,85 +154,92 @@ func TestGoldenVectorsHold(t *testing.T) {
 		writeVectors(t)
 	}
 	golden := readVectors(t)
-	raw, err := hex.DecodeString(golden.VerifyingKey[2:])
+	keys, err := Pinned()
 	if err != nil {
 		t.Fatal(err)
 	}
-	vk, err := parseVerifyingKey(Manifest{}, raw)
-	if err != nil {
-		t.Fatal(err)
+	computed, _ := computeVectors(t, keys)
+	for i := range computed.Batches {
+		computed.Batches[i].Proof = golden.Batches[i].Proof // proofs are drawn at random
 	}
-	domain := Domain(golden.ChainID, addressOf(golden.Ledger), vk.Hash)
-	root := EmptyRoot()
-	if textOf(domain) != golden.Domain || textOf(root) != golden.EmptyRoot || "0x"+hex.EncodeToString(vk.Hash[:]) != golden.VKHash {
-		t.Fatal("domain, empty root or the verifying key's hash differ")
+	if !sameJSON(t, computed, golden) {
+		t.Errorf("%s differs from what this source computes", vectorsFile)
 	}
-	names, leaves, operations := goldenBatches(t, domain)
-	for i, batch := range golden.Batches {
-		computed := batchVectorOf(t, names[i], domain, leaves[i], operations[i])
-		computed.Proof = batch.Proof
-		if !sameJSON(t, computed, batch) {
-			t.Errorf("batch %s differs from what this source computes", batch.Name)
-		}
+	for _, batch := range golden.Batches {
 		var proof Proof
 		for j, w := range batch.Proof {
 			proof[j], _ = new(big.Int).SetString(w[2:], 16)
 		}
 		inputs := Inputs{C: parseWord(batch.C), R: parseWord(batch.R), E: parseWord(batch.E)}
-		if !vk.Verify(inputs, proof) {
-			t.Errorf("the proof of batch %s does not verify", batch.Name)
+		for _, size := range Sizes {
+			if holds := keys.BySize[size].Verify(inputs, proof); holds != (size == batch.Size) {
+				t.Errorf("under the key of size %d the proof of %q is %t", size, batch.Name, holds)
+			}
 		}
-	}
-	if golden.Batches[0].NewRoot != golden.Batches[1].OldRoot {
-		t.Error("the second batch does not start where the first led")
 	}
 }
 
-func TestCommittedSolidityFitsTheGoldenVerifyingKey(t *testing.T) {
+func TestCommittedSolidityFitsTheKeys(t *testing.T) {
 	library, err := os.ReadFile(libraryFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden := readVectors(t)
-	for _, constant := range []string{golden.VKHash, golden.EmptyRoot} {
+	for _, constant := range []string{golden.KeysHash, golden.EmptyRoot, golden.Keys[0].VKHash, golden.Keys[3].VKHash} {
 		if !strings.Contains(string(library), constant) {
-			t.Errorf("%s lacks %s: run shale-kernel export-verifier", libraryFile, constant)
+			t.Errorf("%s lacks %s: run scripts/verifier.sh --write", libraryFile, constant)
 		}
 	}
 }
 
+func computeVectors(t *testing.T, keys *Keys) (ledgerVectors, []*Transition) {
+	t.Helper()
+	domain := Domain(testChain, addressOf(testLedger), keys.Hash)
+	v := ledgerVectors{
+		Comment: "Written by go test ./ledger -run Vectors -update; formats: docs/protocol.md, section 4.",
+		Depth:   Depth, EmptyRoot: textOf(EmptyRoot()), KeysHash: textOfHash(keys.Hash),
+		ChainID: testChain, Ledger: testLedger, Domain: textOf(domain),
+	}
+	for _, size := range Sizes {
+		content, err := committed.ReadFile(verifyingKeyFile(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Keys = append(v.Keys, keyVector{size, keys.BySize[size].VKHash, "0x" + hex.EncodeToString(content)})
+	}
+	var leaves []Leaf
+	var transitions []*Transition
+	for _, golden := range goldenBatches(t, domain) {
+		transition, err := Apply(domain, golden.size, golden.window, leaves, golden.operations)
+		if err != nil {
+			t.Fatalf("%s: %v", golden.name, err)
+		}
+		v.Batches = append(v.Batches, batchVectorOf(golden, leaves, transition))
+		transitions = append(transitions, transition)
+		leaves = after(leaves, golden.operations)
+	}
+	return v, transitions
+}
+
 func writeVectors(t *testing.T) {
-	p, err := LoadProver(*keys)
+	keys, err := Pinned()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var raw bytes.Buffer
-	if _, err := p.VerifyingKey.key.WriteRawTo(&raw); err != nil {
-		t.Fatal(err)
-	}
-	domain := Domain(testChain, addressOf(testLedger), p.Hash)
-	v := ledgerVectors{
-		Comment: "Written by go test ./ledger -run Vectors -update -keys DIR; formats: docs/protocol.md, section 4.",
-		Batch:   Batch, Depth: Depth, EmptyRoot: textOf(EmptyRoot()),
-		VerifyingKey: "0x" + hex.EncodeToString(raw.Bytes()), VKHash: p.Manifest.VKHash,
-		ChainID: testChain, Ledger: testLedger, Domain: textOf(domain),
-	}
-	names, leaves, operations := goldenBatches(t, domain)
-	for i := range names {
-		batch := batchVectorOf(t, names[i], domain, leaves[i], operations[i])
-		transition, err := Apply(domain, leaves[i], operations[i])
+	v, transitions := computeVectors(t, keys)
+	for i, transition := range transitions {
+		prover, err := keys.LoadProver(keysDir(t), transition.Size)
 		if err != nil {
 			t.Fatal(err)
 		}
-		proof, elapsed, err := p.Prove(transition)
+		proven, err := prover.Prove(transition, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s proven in %v", names[i], elapsed)
-		for _, w := range proof {
-			batch.Proof = append(batch.Proof, "0x"+hex.EncodeToString(w.FillBytes(make([]byte, 32))))
+		t.Logf("%s: witness in %v, proven in %v", v.Batches[i].Name, proven.Witness, proven.Prove)
+		for _, w := range proven.Proof {
+			v.Batches[i].Proof = append(v.Batches[i].Proof, "0x"+hex.EncodeToString(w.FillBytes(make([]byte, 32))))
 		}
-		v.Batches = append(v.Batches, batch)
 	}
 	content, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -189,22 +250,21 @@ func writeVectors(t *testing.T) {
 	}
 }
 
-func batchVectorOf(t *testing.T, name string, domain fr.Element, leaves []Leaf, operations []Operation) batchVector {
-	t.Helper()
-	transition, err := Apply(domain, leaves, operations)
-	if err != nil {
-		t.Fatal(err)
-	}
+func batchVectorOf(golden goldenBatch, leaves []Leaf, transition *Transition) batchVector {
 	b := batchVector{
-		Name: name, Leaves: []heldVector{}, OldRoot: textOf(transition.OldRoot), NewRoot: textOf(transition.NewRoot),
+		Name: golden.name, Size: golden.size, Window: golden.window, Leaves: []heldVector{},
+		OldRoot: textOf(transition.OldRoot), NewRoot: textOf(transition.NewRoot), Earned: transition.Earned.String(),
 		C: textOf(transition.Inputs.C), R: textOf(transition.Inputs.R), E: textOf(transition.Inputs.E),
 	}
 	for _, leaf := range leaves {
 		b.Leaves = append(b.Leaves, heldVector{leafVectorOf(leaf), textOf(leaf.Hash())})
 	}
-	for i, o := range operations {
-		previous := amountOf(transition.steps[i].prevAmount).String()
-		v := operationVector{leafVectorOf(o.Leaf), previous, o.Insert, o.Claim, o.Close, nil}
+	for _, o := range golden.operations {
+		s := transition.steps[o.Index%uint32(golden.size)]
+		v := operationVector{
+			leafVectorOf(o.Leaf), depositOf(o.Index).String(), amountOf(s.prevAmount).String(), s.prevSeconds,
+			o.Insert, o.Claim, o.Close, nil,
+		}
 		if o.Claim {
 			signature := "0x" + hex.EncodeToString(o.Signature)
 			v.Signature = &signature
@@ -218,7 +278,7 @@ func batchVectorOf(t *testing.T, name string, domain fr.Element, leaves []Leaf, 
 }
 
 func leafVectorOf(l Leaf) leafVector {
-	return leafVector{l.Index, textOf(l.LeaseID), textOf(l.Key.X), textOf(l.Key.Y), l.Deposit.String(), l.Amount.String(), l.Seconds}
+	return leafVector{l.Index, textOf(l.LeaseID), textOf(l.Key.X), textOf(l.Key.Y), amountOf(l.Amount).String(), l.Seconds}
 }
 
 func readVectors(t *testing.T) (v ledgerVectors) {

@@ -22,13 +22,12 @@ var testDomain = wordOf(0xd0)
 
 func secretOf(i int) voucher.Secret { return sha256.Sum256(fmt.Appendf(nil, "vector secret %d", i)) }
 
-// leaseOf is lease i, at index i, with a deposit of i + 1 FIL.
+// leaseOf is lease i, at index i.
 func leaseOf(i int) Leaf {
 	digest := sha256.Sum256(fmt.Appendf(nil, "vector lease %d", i))
 	var id fr.Element
 	id.SetBytes(digest[:31])
-	deposit := new(big.Int).Mul(big.NewInt(int64(i+1)), big.NewInt(1_000_000_000_000_000_000))
-	return Leaf{Index: uint32(i), LeaseID: id, Key: secretOf(i).Key(), Deposit: deposit, Amount: new(big.Int)}
+	return Leaf{Index: uint32(i), LeaseID: id, Key: secretOf(i).Key(), Amount: new(big.Int)}
 }
 
 // paid is the leaf with amount and seconds moved.
@@ -57,9 +56,10 @@ func with(operation Operation, change func(*Operation)) Operation {
 	return operation
 }
 
+// applied is the transition of a window of 8 that starts the tree.
 func applied(t *testing.T, leaves []Leaf, operations ...Operation) *Transition {
 	t.Helper()
-	transition, err := Apply(testDomain, leaves, operations)
+	transition, err := Apply(testDomain, 8, 0, leaves, operations)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"math/big"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards"
@@ -38,6 +39,13 @@ func NewSecret() (Secret, error) {
 func (s Secret) Key() Key {
 	point := s.private().PublicKey.A
 	return Key{X: point.X, Y: point.Y}
+}
+
+// expand returns the secret scalar and the prefix that nonces are derived from.
+func (s Secret) expand() (scalar *big.Int, prefix [32]byte) {
+	serialized := s.private().Bytes() // public key, scalar big endian, prefix
+	copy(prefix[:], serialized[2*fr.Bytes:])
+	return new(big.Int).SetBytes(serialized[fr.Bytes : 2*fr.Bytes]), prefix
 }
 
 func (s Secret) private() *eddsa.PrivateKey {

@@ -20,11 +20,11 @@ func Compress(left, right fr.Element) fr.Element {
 	return state[1]
 }
 
-// Hash is Poseidon2 in Merkle–Damgård form over whole words, from a zero state: P2 in docs/protocol.md, section 3.
-// It has no length padding, so every use fixes the number of its words.
-func Hash(words ...fr.Element) fr.Element {
-	var state fr.Element
-	for _, word := range words {
+// Hash is P2 in docs/protocol.md, section 3: the first word compressed with the second, the result with the third and so
+// on. It has no length padding, so every use fixes the number of its words.
+func Hash(first fr.Element, rest ...fr.Element) fr.Element {
+	state := first
+	for _, word := range rest {
 		state = Compress(state, word)
 	}
 	return state

@@ -34,6 +34,7 @@ type voucherVector struct {
 	LeaseID   string `json:"lease_id"`
 	Amount    string `json:"amount"`
 	Seconds   uint64 `json:"seconds"`
+	Leaf      string `json:"leaf"`
 	Message   string `json:"message"`
 	Signature string `json:"signature"`
 	Valid     bool   `json:"valid"`
@@ -92,7 +93,7 @@ func computeVectors(t *testing.T) vectors {
 	v := vectors{Comment: "Written by go test ./voucher -run Vectors -update; formats: docs/protocol.md, section 3."}
 	words := []fr.Element{number(1), number(2), hashed("word")}
 	for n := 1; n <= len(words); n++ {
-		v.Hashes = append(v.Hashes, hashVector{texts(words[:n]), text(voucher.Hash(words[:n]...))})
+		v.Hashes = append(v.Hashes, hashVector{texts(words[:n]), text(voucher.Hash(words[0], words[1:n]...))})
 	}
 	v.Compress = []hashVector{
 		{texts(make([]fr.Element, 2)), text(voucher.Compress(fr.Element{}, fr.Element{}))},
@@ -121,7 +122,8 @@ func vectorOf(name string, key voucher.Key, v voucher.Voucher, signature []byte,
 	return voucherVector{
 		Name: name, X: text(key.X), Y: text(key.Y),
 		Domain: text(v.Domain), LeaseID: text(v.LeaseID), Amount: v.Amount.String(), Seconds: v.Seconds,
-		Message: text(v.Message()), Signature: "0x" + hex.EncodeToString(signature), Valid: valid,
+		Leaf: text(v.Leaf(key)), Message: text(v.Message(key)),
+		Signature: "0x" + hex.EncodeToString(signature), Valid: valid,
 	}
 }
 

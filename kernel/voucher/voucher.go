@@ -3,22 +3,30 @@
 package voucher
 
 import (
+	"encoding/binary"
 	"math/big"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	"github.com/consensys/gnark-crypto/ecc/bn254/fr/poseidon2"
 	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards"
-	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards/eddsa"
+	"golang.org/x/crypto/blake2b"
 )
 
 // Bit widths of what a voucher carries.
 const (
 	AmountBits  = 96
+	SecondsBits = 64
 	LeaseIDBits = 248
+
+	// SecondsShift is where the seconds stand in the word that a leaf has for what was paid. The gap above the amount is
+	// what lets the circuit take the two apart without a range check (docs/decisions/0011).
+	SecondsShift = 128
 )
 
-// SignatureSize is the size of a signature in bytes: R compressed, then S big endian.
+// SignatureSize is the size of a signature in bytes: the x of R, then S, both big endian.
 const SignatureSize = 64
+
+// ChallengeBits is the length of the challenge that is taken from the hash.
+const ChallengeBits = 128
 
 // Voucher states the total amount (attoFIL, below 2^96) and seconds paid since the lease's start.
 type Voucher struct {
@@ -28,57 +36,93 @@ type Voucher struct {
 	Seconds uint64
 }
 
-// Signature is what Parse made of 64 bytes: R in the prime-order subgroup, S below its order.
+// Signature is what Parse made of 64 bytes. In the prime-order subgroup x alone tells a point; S is below its order.
 type Signature struct {
-	R twistededwards.PointAffine
-	S *big.Int
+	RX fr.Element
+	S  *big.Int
+}
+
+// Leaf is the leaf of the ledger's tree that redeeming the voucher leads to.
+func (v Voucher) Leaf(key Key) fr.Element {
+	var paid, seconds, shift fr.Element
+	paid.SetBigInt(v.Amount)
+	seconds.SetUint64(v.Seconds)
+	shift.SetBigInt(new(big.Int).Lsh(big.NewInt(1), SecondsShift))
+	paid.Add(&paid, seconds.Mul(&seconds, &shift))
+	return Hash(v.LeaseID, key.X, key.Y, paid)
 }
 
 // Message is the word that is signed.
-func (v Voucher) Message() fr.Element {
-	var amount, seconds fr.Element
-	amount.SetBigInt(v.Amount)
-	seconds.SetUint64(v.Seconds)
-	return Hash(v.Domain, v.LeaseID, amount, seconds)
-}
+func (v Voucher) Message(key Key) fr.Element { return Compress(v.Domain, v.Leaf(key)) }
 
-// Sign is deterministic: the nonce is derived from the secret and the message.
+// Sign is deterministic: the nonce is derived from the secret, the message and the number of tries, of which one in 120
+// needs a second one (see Challenge).
 func Sign(secret Secret, v Voucher) ([]byte, error) {
-	message := v.Message()
-	return secret.private().Sign(message.Marshal(), poseidon2.NewMerkleDamgardHasher())
+	scalar, prefix := secret.expand()
+	message := v.Message(secret.Key())
+	order := twistededwards.GetEdwardsCurve().Order
+	for try := uint32(0); ; try++ {
+		seed := append(append([]byte{}, prefix[:]...), message.Marshal()...)
+		digest := blake2b.Sum512(binary.BigEndian.AppendUint32(seed, try))
+		nonce := new(big.Int).SetBytes(digest[:])
+		nonce.Mod(nonce, &order)
+		var r twistededwards.PointAffine
+		r.ScalarMultiplicationBase(nonce)
+		challenge, ok := Challenge(message, r.X)
+		if !ok {
+			continue
+		}
+		s := new(big.Int).Mul(challenge, scalar)
+		s.Add(s, nonce).Mod(s, &order)
+		return append(r.X.Marshal(), s.FillBytes(make([]byte, fr.Bytes))...), nil
+	}
 }
 
-// Parse reads a signature and accepts only its one canonical form: the circuit and every other verifier must agree
-// on which bytes are a signature.
+// Parse reads a signature and accepts only its one canonical form: two words, the first below the field's modulus, the
+// second below the subgroup's order.
 func Parse(signature []byte) (Signature, bool) {
-	var parsed eddsa.Signature
-	if _, err := parsed.SetBytes(signature); err != nil {
+	if len(signature) != SignatureSize {
 		return Signature{}, false
 	}
-	if !parsed.R.IsOnCurve() {
+	var parsed Signature
+	if err := parsed.RX.SetBytesCanonical(signature[:fr.Bytes]); err != nil {
 		return Signature{}, false
 	}
-	if [SignatureSize]byte(parsed.Bytes()) != [SignatureSize]byte(signature) {
-		return Signature{}, false // a second encoding of the same R
-	}
-	return Signature{R: parsed.R, S: new(big.Int).SetBytes(parsed.S[:])}, true
+	parsed.S = new(big.Int).SetBytes(signature[fr.Bytes:])
+	order := twistededwards.GetEdwardsCurve().Order
+	return parsed, parsed.S.Cmp(&order) < 0
 }
 
-// Verify tells whether the signature over the voucher holds under a valid key. It never panics on hostile bytes.
+// Verify tells whether the signature over the voucher holds under a valid key: whether [S]B - [challenge]A has the x of R.
+// It never panics on hostile bytes.
 func Verify(key Key, v Voucher, signature []byte) bool {
-	if !key.Valid() {
+	parsed, ok := Parse(signature)
+	if !ok || !key.Valid() {
 		return false
 	}
-	if _, ok := Parse(signature); !ok {
+	challenge, ok := Challenge(v.Message(key), parsed.RX)
+	if !ok {
 		return false
 	}
-	public := eddsa.PublicKey{A: key.Point()}
-	message := v.Message()
-	valid, err := public.Verify(signature, message.Marshal(), poseidon2.NewMerkleDamgardHasher())
-	return err == nil && valid
+	point := key.Point()
+	var signed, challenged, found twistededwards.PointAffine
+	signed.ScalarMultiplicationBase(parsed.S)
+	challenged.ScalarMultiplication(&point, challenge)
+	challenged.Neg(&challenged)
+	found.Add(&signed, &challenged)
+	return found.X.Equal(&parsed.RX)
 }
 
-// Challenge is the scalar H(R, A, M) of EdDSA, as a word.
-func Challenge(r twistededwards.PointAffine, key Key, message fr.Element) fr.Element {
-	return Hash(r.X, r.Y, key.X, key.Y, message)
+// Challenge is the scalar 2^129 + 1 + 2·(hash mod 2^128), which a ladder of 128 steps computes, or false if the hash of
+// message and R isn't below 3·2^252: so that two bits tell the circuit that its decomposition is the one below the modulus.
+func Challenge(message, rx fr.Element) (*big.Int, bool) {
+	hash := Compress(message, rx)
+	value := hash.BigInt(new(big.Int))
+	if value.Bit(fr.Bits-1) == 1 && value.Bit(fr.Bits-2) == 1 {
+		return nil, false
+	}
+	mask := new(big.Int).Lsh(big.NewInt(1), ChallengeBits)
+	value.And(value, mask.Sub(mask, big.NewInt(1)))
+	value.Lsh(value, 1).SetBit(value, 0, 1)
+	return value.SetBit(value, ChallengeBits+1, 1), true
 }

@@ -46,12 +46,15 @@ func forgeries(t *testing.T, secret voucher.Secret, stated voucher.Voucher) []fo
 		{"a key of order two", voucher.Key{Y: minusOne()}, stated, signature},
 		{"a key outside the subgroup", voucher.Key{X: mixed.X, Y: mixed.Y}, stated, signature},
 		{"a key off the curve", voucher.Key{X: number(1), Y: number(1)}, stated, signature},
+		{"the key mirrored", voucher.Key{X: minus(key.X), Y: key.Y}, stated, signature},
+		{"the key's other y", voucher.Key{X: key.X, Y: minus(key.Y)}, stated, signature},
 		{"s above the order", key, stated, withS(signature, new(big.Int).Add(sOf(signature), &order))},
 		{"s of zero", key, stated, withS(signature, new(big.Int))},
 		{"another s", key, stated, withS(signature, new(big.Int).Xor(sOf(signature), big.NewInt(1)))},
-		{"r in its second encoding", key, stated, flipped(identityR(signature), 31)},
+		{"r mirrored", key, stated, withR(signature, minus(rOf(signature)))},
 		{"another r", key, stated, flipped(signature, 31)},
-		{"r above the modulus", key, stated, append(bytes.Repeat([]byte{0x7f}, 32), signature[32:]...)},
+		{"r above the modulus", key, stated, aliased(signature)},
+		{"r of zero", key, stated, withR(signature, fr.Element{})},
 		{"a short signature", key, stated, signature[:63]},
 		{"a long signature", key, stated, append(bytes.Clone(signature), 0)},
 		{"no signature", key, stated, nil},
@@ -91,13 +94,37 @@ func TestForgeriesAreRefused(t *testing.T) {
 	}
 }
 
-func TestIdentityEncodedWithASignIsNoSignature(t *testing.T) {
-	signature, _ := voucher.Sign(secretOf(1), voucher.Voucher{Amount: new(big.Int)})
-	if _, ok := voucher.Parse(identityR(signature)); !ok {
-		t.Fatal("the canonical encoding was refused")
+// The challenge that the circuit takes has only one decomposition, which not every nonce gives: some need another try.
+func TestEverySignatureHasAChallengeThatTheCircuitTakes(t *testing.T) {
+	for i := range 600 {
+		stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(int64(i)), Seconds: 4}
+		signature, err := voucher.Sign(secretOf(1), stated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := secretOf(1).Key()
+		challenge, ok := voucher.Challenge(stated.Message(key), rOf(signature))
+		if !ok || challenge.BitLen() != voucher.ChallengeBits+2 || challenge.Bit(0) != 1 || !voucher.Verify(key, stated, signature) {
+			t.Fatalf("amount %d: challenge %v", i, challenge)
+		}
 	}
-	if _, ok := voucher.Parse(flipped(identityR(signature), 31)); ok {
-		t.Fatal("a second encoding of the same point was taken")
+}
+
+func TestManyVouchersAreEachJudgedAsOne(t *testing.T) {
+	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(5), Seconds: 4}
+	honest, _ := voucher.Sign(secretOf(7), stated)
+	var items []voucher.Signed
+	for _, f := range forgeries(t, secretOf(7), stated) {
+		items = append(items, voucher.Signed{Key: f.key, Voucher: f.stated, Signature: f.signature},
+			voucher.Signed{Key: secretOf(7).Key(), Voucher: stated, Signature: honest})
+	}
+	for i, valid := range voucher.VerifyMany(items) {
+		if valid != (i%2 == 1) || valid != items[i].Valid() {
+			t.Errorf("item %d is valid: %t", i, valid)
+		}
+	}
+	if len(voucher.VerifyMany(nil)) != 0 {
+		t.Error("no vouchers, but an answer")
 	}
 }
 
@@ -107,7 +134,7 @@ func TestNativeHashIsTheLibrarysMerkleDamgard(t *testing.T) {
 	for _, w := range words {
 		hasher.Write(w.Marshal())
 	}
-	own := voucher.Hash(words...)
+	own := voucher.Hash(fr.Element{}, words...)
 	if !bytes.Equal(hasher.Sum(nil), own.Marshal()) {
 		t.Fatal("hashes differ")
 	}
@@ -127,12 +154,30 @@ func FuzzVerifyNeverPanics(f *testing.F) {
 	})
 }
 
-func minusOne() fr.Element {
-	one := number(1)
-	return *one.Neg(&one)
+func BenchmarkVerify(b *testing.B) {
+	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(5), Seconds: 4}
+	signature, _ := voucher.Sign(secretOf(7), stated)
+	key := secretOf(7).Key()
+	for b.Loop() {
+		if !voucher.Verify(key, stated, signature) {
+			b.Fatal("refused")
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "vouchers/s")
 }
 
+func minusOne() fr.Element { return minus(number(1)) }
+
+func minus(w fr.Element) fr.Element { return *w.Neg(&w) }
+
 func sOf(signature []byte) *big.Int { return new(big.Int).SetBytes(signature[32:]) }
+
+func rOf(signature []byte) (r fr.Element) {
+	r.SetBytes(signature[:32])
+	return r
+}
+
+func withR(signature []byte, r fr.Element) []byte { return append(r.Marshal(), signature[32:]...) }
 
 func withS(signature []byte, s *big.Int) []byte {
 	changed := bytes.Clone(signature)
@@ -146,11 +191,10 @@ func flipped(signature []byte, at int) []byte {
 	return changed
 }
 
-// identityR is the signature with R replaced by the identity, whose x is zero: its sign bit has no meaning.
-func identityR(signature []byte) []byte {
+// aliased is the signature with the modulus added to R: the same word, written otherwise.
+func aliased(signature []byte) []byte {
+	r := new(big.Int).SetBytes(signature[:32])
 	changed := bytes.Clone(signature)
-	identity := twistededwards.PointAffine{Y: number(1)}
-	encoded := identity.Bytes()
-	copy(changed, encoded[:])
+	r.Add(r, fr.Modulus()).FillBytes(changed[:32])
 	return changed
 }

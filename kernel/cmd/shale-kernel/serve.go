@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+
+	"github.com/shale-cloud/shale/kernel/ledger"
 )
 
 const (
@@ -60,6 +62,17 @@ type answer struct {
 	Error  *failure        `json:"error,omitempty"`
 }
 
+// news is a line about a request that is under way.
+type news struct {
+	ID       json.RawMessage `json:"id"`
+	Progress stageOf         `json:"progress"`
+}
+
+type stageOf struct {
+	Stage string `json:"stage"`
+	Done  int    `json:"done"` // per mille
+}
+
 // server answers each request in its own goroutine.
 type server struct {
 	keys    *keyring
@@ -75,7 +88,7 @@ type server struct {
 
 func newServer(dir string, out io.Writer) *server {
 	s := &server{
-		keys:  &keyring{dir: dir},
+		keys:  &keyring{dir: dir, provers: map[int]*ledger.Prover{}},
 		quick: make(chan struct{}, maxQuick),
 		slow:  make(chan struct{}, maxSlow),
 		out:   out,
@@ -146,7 +159,9 @@ func (s *server) answer(r request) (a answer) {
 		a.Error = &failure{"refused", fmt.Sprintf("no method %.40q", r.Method)}
 		return a
 	}
-	result, err := m.call(r.Params)
+	result, err := m.call(r.Params, func(stage string, done int) {
+		s.write(news{ID: r.ID, Progress: stageOf{stage, done}})
+	})
 	var f *failure
 	switch {
 	case err == nil:
@@ -159,10 +174,14 @@ func (s *server) answer(r request) (a answer) {
 	return a
 }
 
-func (s *server) write(a answer) {
-	line, err := json.Marshal(a)
+func (s *server) write(message any) {
+	line, err := json.Marshal(message)
 	if err != nil {
-		line, _ = json.Marshal(answer{ID: a.ID, Error: &failure{"bug", "the answer has no JSON form"}})
+		id := json.RawMessage("null")
+		if a, ok := message.(answer); ok {
+			id = a.ID
+		}
+		line, _ = json.Marshal(answer{ID: id, Error: &failure{"bug", "the answer has no JSON form"}})
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()

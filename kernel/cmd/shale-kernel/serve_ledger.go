@@ -16,18 +16,29 @@ func (s *server) info(params json.RawMessage) (any, error) {
 	if err := read(params, &struct{}{}); err != nil {
 		return nil, err
 	}
-	vk, err := s.keys.verifyingKey()
+	keys, err := s.keys.pinned()
 	if err != nil {
 		return nil, err
 	}
+	described := []sizeInfo{}
+	for _, size := range ledger.Sizes {
+		vk := keys.BySize[size]
+		described = append(described, sizeInfo{size, vk.Constraints, vk.Hash[:], keys.Provable(s.keys.dir, size)})
+	}
 	return struct {
-		Batch             int       `json:"batch"`
-		Depth             int       `json:"depth"`
-		Constraints       int       `json:"constraints"`
-		VKHash            wireBytes `json:"vk_hash"`
-		UnsafeDevelopment bool      `json:"unsafe_development"`
-		EmptyRoot         wireWord  `json:"empty_root"`
-	}{ledger.Batch, ledger.Depth, vk.Manifest.Constraints, vk.Hash[:], vk.Manifest.UnsafeDevelopment, wireWord(ledger.EmptyRoot())}, nil
+		Sizes             []sizeInfo `json:"sizes"`
+		Depth             int        `json:"depth"`
+		KeysHash          wireBytes  `json:"keys_hash"`
+		UnsafeDevelopment bool       `json:"unsafe_development"`
+		EmptyRoot         wireWord   `json:"empty_root"`
+	}{described, ledger.Depth, keys.Hash[:], keys.UnsafeDevelopment, wireWord(ledger.EmptyRoot())}, nil
+}
+
+type sizeInfo struct {
+	Size        int       `json:"size"`
+	Constraints int       `json:"constraints"`
+	VKHash      wireBytes `json:"vk_hash"`
+	Provable    bool      `json:"provable"` // the proving key is at hand
 }
 
 func (s *server) domain(params json.RawMessage) (any, error) {
@@ -41,13 +52,13 @@ func (s *server) domain(params json.RawMessage) (any, error) {
 	if p.ChainID == nil || len(p.Ledger) != 20 {
 		return nil, refused("params: chain_id and ledger, an address of 20 bytes, are needed")
 	}
-	vk, err := s.keys.verifyingKey()
+	keys, err := s.keys.pinned()
 	if err != nil {
 		return nil, err
 	}
 	return struct {
 		Domain wireWord `json:"domain"`
-	}{wireWord(ledger.Domain(*p.ChainID, [20]byte(p.Ledger), vk.Hash))}, nil
+	}{wireWord(ledger.Domain(*p.ChainID, [20]byte(p.Ledger), keys.Hash))}, nil
 }
 
 func root(params json.RawMessage) (any, error) {
@@ -70,17 +81,20 @@ func root(params json.RawMessage) (any, error) {
 	}{wireWord(root)}, nil
 }
 
-func (s *server) prove(params json.RawMessage) (any, error) {
+func (s *server) prove(params json.RawMessage, report reporter) (any, error) {
 	var p struct {
 		Domain     *wireWord       `json:"domain"`
+		Size       *int            `json:"size"`
+		Window     *uint32         `json:"window"`
 		Leaves     []wireLeaf      `json:"leaves"`
 		Operations []wireOperation `json:"operations"`
+		Words      bool            `json:"words"`
 	}
 	if err := read(params, &p); err != nil {
 		return nil, err
 	}
-	if p.Domain == nil {
-		return nil, refused("params: domain is needed")
+	if p.Domain == nil || p.Size == nil || p.Window == nil {
+		return nil, refused("params: domain, size and window are needed")
 	}
 	leaves, err := leavesOf(p.Leaves)
 	if err != nil {
@@ -90,42 +104,50 @@ func (s *server) prove(params json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	transition, err := ledger.Apply(fr.Element(*p.Domain), leaves, operations)
+	transition, err := ledger.Apply(fr.Element(*p.Domain), *p.Size, *p.Window, leaves, operations)
 	if err != nil {
 		return nil, asRefused(err)
 	}
 	s.prover.Lock()
 	defer s.prover.Unlock()
-	prover, err := s.keys.proving()
+	prover, err := s.keys.proving(*p.Size)
 	if err != nil {
 		return nil, err
 	}
-	proof, elapsed, err := prover.Prove(transition)
+	made, err := prover.Prove(transition, report)
 	if err != nil {
 		return nil, err
 	}
-	return proven{
+	answer := proven{
 		OldRoot: wireWord(transition.OldRoot), NewRoot: wireWord(transition.NewRoot),
-		C: wireWord(transition.Inputs.C), R: wireWord(transition.Inputs.R), E: wireWord(transition.Inputs.E),
-		Proof: textsOf(proof), Words: wordsOf(transition.Words[:]),
-		Constraints: prover.Manifest.Constraints, ProveSeconds: elapsed.Seconds(),
-	}, nil
+		Earned: transition.Earned.String(),
+		C:      wireWord(transition.Inputs.C), R: wireWord(transition.Inputs.R), E: wireWord(transition.Inputs.E),
+		Proof: textsOf(made.Proof), Constraints: prover.Constraints,
+		WitnessSeconds: made.Witness.Seconds(), ProveSeconds: made.Prove.Seconds(),
+	}
+	if p.Words {
+		answer.Words = wordsOf(transition.Words)
+	}
+	return answer, nil
 }
 
 type proven struct {
-	OldRoot      wireWord   `json:"old_root"`
-	NewRoot      wireWord   `json:"new_root"`
-	C            wireWord   `json:"c"`
-	R            wireWord   `json:"r"`
-	E            wireWord   `json:"e"`
-	Proof        []string   `json:"proof"`
-	Words        []wireWord `json:"words"`
-	Constraints  int        `json:"constraints"`
-	ProveSeconds float64    `json:"prove_seconds"`
+	OldRoot        wireWord   `json:"old_root"`
+	NewRoot        wireWord   `json:"new_root"`
+	Earned         string     `json:"earned"`
+	C              wireWord   `json:"c"`
+	R              wireWord   `json:"r"`
+	E              wireWord   `json:"e"`
+	Proof          []string   `json:"proof"`
+	Words          []wireWord `json:"words,omitempty"`
+	Constraints    int        `json:"constraints"`
+	WitnessSeconds float64    `json:"witness_seconds"`
+	ProveSeconds   float64    `json:"prove_seconds"`
 }
 
 func (s *server) verifyProof(params json.RawMessage) (any, error) {
 	var p struct {
+		Size  *int              `json:"size"`
 		C     *wireWord         `json:"c"`
 		R     *wireWord         `json:"r"`
 		E     *wireWord         `json:"e"`
@@ -133,6 +155,9 @@ func (s *server) verifyProof(params json.RawMessage) (any, error) {
 	}
 	if err := read(params, &p); err != nil {
 		return nil, err
+	}
+	if p.Size == nil || !ledger.IsSize(*p.Size) {
+		return nil, refused("params: size, one of %v, is needed", ledger.Sizes)
 	}
 	if p.C == nil || p.R == nil || p.E == nil || len(p.Proof) != ledger.ProofWords {
 		return nil, refused("params: c, r, e and a proof of %d words are needed", ledger.ProofWords)
@@ -145,11 +170,11 @@ func (s *server) verifyProof(params json.RawMessage) (any, error) {
 		}
 		proof[i] = word
 	}
-	vk, err := s.keys.verifyingKey()
+	keys, err := s.keys.pinned()
 	if err != nil {
 		return nil, err
 	}
-	return validity{vk.Verify(ledger.Inputs{C: fr.Element(*p.C), R: fr.Element(*p.R), E: fr.Element(*p.E)}, proof)}, nil
+	return validity{keys.BySize[*p.Size].Verify(ledger.Inputs{C: fr.Element(*p.C), R: fr.Element(*p.R), E: fr.Element(*p.E)}, proof)}, nil
 }
 
 // asRefused keeps what the ledger refuses apart from what is our own fault.

@@ -3,69 +3,75 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"sync"
+	"fmt"
 
 	"github.com/shale-cloud/shale/kernel/ledger"
 )
 
 // The table of methods, and the keys that some of them need.
 
+// reporter tells the caller how far a stage is, per mille.
+type reporter func(stage string, done int)
+
 type method struct {
-	call func(params json.RawMessage) (any, error)
+	call func(params json.RawMessage, report reporter) (any, error)
 	slow bool // holds a core for long: limited apart, so that vouchers never wait for it
+}
+
+// quick is a method that has no progress to report.
+func quick(call func(params json.RawMessage) (any, error)) method {
+	return method{call: func(params json.RawMessage, _ reporter) (any, error) { return call(params) }}
+}
+
+func slow(call func(params json.RawMessage) (any, error)) method {
+	m := quick(call)
+	m.slow = true
+	return m
 }
 
 func (s *server) table() map[string]method {
 	return map[string]method{
-		"voucher.keygen":    {call: keygen},
-		"voucher.check_key": {call: checkKey},
-		"voucher.sign":      {call: sign},
-		"voucher.verify":    {call: verify},
-		"ledger.info":       {call: s.info},
-		"ledger.domain":     {call: s.domain},
-		"ledger.root":       {call: root, slow: true},
-		"ledger.prove":      {call: s.prove, slow: true},
-		"ledger.verify":     {call: s.verifyProof},
+		"voucher.keygen":      quick(keygen),
+		"voucher.check_key":   quick(checkKey),
+		"voucher.sign":        quick(sign),
+		"voucher.verify":      quick(verify),
+		"voucher.verify_many": quick(verifyMany),
+		"ledger.info":         quick(s.info),
+		"ledger.domain":       quick(s.domain),
+		"ledger.root":         slow(root),
+		"ledger.prove":        {call: s.prove, slow: true},
+		"ledger.verify":       quick(s.verifyProof),
 	}
 }
 
-// keyring loads keys when they are first needed, and keeps them.
+// keyring has the verifying keys, which the program brings, and loads proving keys when they are first needed.
 type keyring struct {
-	dir string
-
-	mu     sync.Mutex
-	vk     *ledger.VerifyingKey
-	prover *ledger.Prover
+	dir     string
+	provers map[int]*ledger.Prover // by size; used under the server's prover lock
 }
 
-func (k *keyring) verifyingKey() (*ledger.VerifyingKey, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.vk == nil {
-		vk, err := ledger.LoadVerifyingKey(k.dir)
-		if err != nil {
-			return nil, k.explain(err)
-		}
-		k.vk = vk
+func (k *keyring) pinned() (*ledger.Keys, error) { return ledger.Pinned() }
+
+// proving is called under the server's prover lock. Each key is loaded once.
+func (k *keyring) proving(size int) (*ledger.Prover, error) {
+	if prover, ok := k.provers[size]; ok {
+		return prover, nil
 	}
-	return k.vk, nil
-}
-
-// proving is called under the server's prover lock, so that loading doesn't hold up who needs the verifying key only.
-func (k *keyring) proving() (*ledger.Prover, error) {
-	if k.prover == nil {
-		prover, err := ledger.LoadProver(k.dir)
-		if err != nil {
-			return nil, k.explain(err)
-		}
-		k.prover = prover
+	keys, err := k.pinned()
+	if err != nil {
+		return nil, err
 	}
-	return k.prover, nil
+	prover, err := keys.LoadProver(k.dir, size)
+	if err != nil {
+		return nil, k.explain(err, size)
+	}
+	k.provers[size] = prover
+	return prover, nil
 }
 
-func (k *keyring) explain(err error) error {
+func (k *keyring) explain(err error, size int) error {
 	if errors.Is(err, ledger.ErrNoKeys) {
-		return &failure{"config", noKeys(err, k.dir).Error()}
+		return &failure{"config", fmt.Sprintf("cannot prove batches of size %d: %v: run shale provider keys make --size %d", size, err, size)}
 	}
 	return &failure{"config", "cannot read the keys: " + err.Error()}
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/shale-cloud/shale/kernel/ledger"
 )
 
 // ask runs a server without keys on these lines and returns its answers by id; "null" is the id of what had none.
@@ -88,21 +91,79 @@ func TestSecretsAreNotRepeatedInErrors(t *testing.T) {
 	}
 }
 
-func TestMissingKeysAreAMatterOfConfig(t *testing.T) {
-	for method, params := range map[string]string{
-		"ledger.info":   `{}`,
-		"ledger.domain": `{"chain_id": 31415926, "ledger": "0x5ba1e0000000000000000000000000000005ba1e"}`,
-	} {
-		if a := askOne(t, method, params); codeOf(a) != "config" || !strings.Contains(messageOf(a), "shale-kernel setup") {
-			t.Errorf("%s: %v", method, a)
+func TestFactsOfTheKeysNeedNoKeyFiles(t *testing.T) {
+	info := askOne(t, "ledger.info", "{}")["result"].(map[string]any)
+	for i, size := range info["sizes"].([]any) {
+		described := size.(map[string]any)
+		if described["size"] != float64(ledger.Sizes[i]) || described["provable"] != false || described["constraints"].(float64) < 10_000 {
+			t.Error(described)
 		}
+	}
+	if info["unsafe_development"] != true || info["keys_hash"] != ledger.KeysHash {
+		t.Error(info)
+	}
+	domain := askOne(t, "ledger.domain", `{"chain_id": 31415926, "ledger": "0x5ba1e0000000000000000000000000000005ba1e"}`)
+	if domain["result"].(map[string]any)["domain"] == nil {
+		t.Error(domain)
+	}
+}
+
+const honestInsert = `{"domain": "0x1", "size": 8, "window": 0, "leaves": [], "operations": [{"index": 3, "lease_id": "0x1", "x": "0x0", "y": "0x1", "amount": "0", "seconds": 0, "insert": true}]}`
+
+func TestMissingProvingKeyIsAMatterOfConfigAndNamesItsSize(t *testing.T) {
+	a := askOne(t, "ledger.prove", honestInsert)
+	if codeOf(a) != "config" || !strings.Contains(messageOf(a), "size 8") || !strings.Contains(messageOf(a), "shale provider keys make --size 8") {
+		t.Fatal(a)
 	}
 }
 
 func TestWrongOperationIsRefusedBeforeKeysAreNeeded(t *testing.T) {
-	a := askOne(t, "ledger.prove", `{"domain": "0x1", "leaves": [], "operations": [{"index": 3, "lease_id": "0x1", "x": "0x0", "y": "0x1", "deposit": "5", "amount": "0", "seconds": 0, "close": true}]}`)
+	a := askOne(t, "ledger.prove", strings.Replace(honestInsert, `"insert"`, `"close"`, 1))
 	if codeOf(a) != "refused" || messageOf(a) != "operation 0: no leaf at index 3: insert it first" {
 		t.Fatal(a)
+	}
+}
+
+func TestBatchOutsideItsWindowOrOfNoSizeIsRefused(t *testing.T) {
+	for change, reason := range map[string]string{
+		`"size": 7`:               "no batches of 7 slots",
+		`"size": 0`:               "no batches of 0 slots",
+		`"window": 131072`:        "not below 131072",
+		`"window": 1`:             "index 3 is not in the window, 8 to 15",
+		`"size": 8, "window": 0`:  "",
+		`"size": null`:            "size and window are needed",
+		`"domain": "0x1"`:         "",
+		`"operations": [], "x":1`: "unknown field",
+	} {
+		field := strings.SplitN(change, ":", 2)[0]
+		params := regexp.MustCompile(field+`: [^,]*,`).ReplaceAllString(honestInsert, change+",")
+		if reason == "" {
+			params = honestInsert
+			reason = "cannot prove"
+		}
+		if strings.Contains(change, "operations") {
+			params = strings.Replace(honestInsert, `"domain"`, `"x": 1, "domain"`, 1)
+		}
+		if a := askOne(t, "ledger.prove", params); !strings.Contains(messageOf(a), reason) {
+			t.Errorf("%s: %v", change, a)
+		}
+	}
+}
+
+func TestManyVouchersAreAnsweredInTheirOrder(t *testing.T) {
+	made := askOne(t, "voucher.keygen", "{}")["result"].(map[string]any)
+	values := `"domain": "0x1", "lease_id": "0x2", "amount": "5", "seconds": 6`
+	signed := askOne(t, "voucher.sign", fmt.Sprintf(`{"secret": %q, %s}`, made["secret"], values))["result"].(map[string]any)
+	item := fmt.Sprintf(`{"x": %q, "y": %q, "signature": %q, %s}`, made["x"], made["y"], signed["signature"], values)
+	wrong := strings.Replace(item, `"amount": "5"`, `"amount": "6"`, 1)
+	a := askOne(t, "voucher.verify_many", fmt.Sprintf(`{"items": [%s, %s, %s]}`, item, wrong, item))
+	if got := fmt.Sprint(a["result"]); got != "map[valid:[true false true]]" {
+		t.Fatal(a)
+	}
+	for _, params := range []string{`{}`, `{"items": []}`, `{"items": [` + strings.Repeat(item+",", maxMany) + item + `]}`, `{"items": [{}]}`} {
+		if a := askOne(t, "voucher.verify_many", params); codeOf(a) != "refused" {
+			t.Errorf("%.40s: %.200v", params, a)
+		}
 	}
 }
 
@@ -123,7 +184,7 @@ func TestUnknownMethodIsRefused(t *testing.T) {
 
 func TestPanicIsABugOfOneLineAndTheServerLives(t *testing.T) {
 	s := newServer(t.TempDir(), nil)
-	s.methods["crash"] = method{call: func(json.RawMessage) (any, error) { panic("secret\nvalue") }}
+	s.methods["crash"] = quick(func(json.RawMessage) (any, error) { panic("secret\nvalue") })
 	answers := ask(t, s, `{"id": 1, "method": "crash"}`, `{"id": 2, "method": "voucher.keygen"}`)
 	if codeOf(answers["1"]) != "bug" || strings.Contains(messageOf(answers["1"]), "secret") || answers["2"]["result"] == nil {
 		t.Fatal(answers)
@@ -133,8 +194,8 @@ func TestPanicIsABugOfOneLineAndTheServerLives(t *testing.T) {
 func TestVouchersAreAnsweredWhileTheProverIsBusyAndTheQueueIsBounded(t *testing.T) {
 	s := newServer(t.TempDir(), nil)
 	release, signed := make(chan struct{}), make(chan struct{})
-	s.methods["wait"] = method{slow: true, call: func(json.RawMessage) (any, error) { <-release; return true, nil }}
-	s.methods["quick"] = method{call: func(json.RawMessage) (any, error) { close(signed); return true, nil }}
+	s.methods["wait"] = slow(func(json.RawMessage) (any, error) { <-release; return true, nil })
+	s.methods["quick"] = quick(func(json.RawMessage) (any, error) { close(signed); return true, nil })
 	go func() { <-signed; close(release) }()
 	lines := []string{}
 	for i := range maxSlow + 1 {

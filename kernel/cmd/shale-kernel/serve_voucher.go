@@ -95,22 +95,58 @@ func sign(params json.RawMessage) (any, error) {
 	}{signature}, nil
 }
 
+type wireSigned struct {
+	wireKey
+	wireVoucher
+	Signature wireBytes `json:"signature"`
+}
+
+func (w wireSigned) signed() (voucher.Signed, error) {
+	key, err := w.key()
+	if err != nil {
+		return voucher.Signed{}, err
+	}
+	v, err := w.voucher()
+	if err != nil {
+		return voucher.Signed{}, err
+	}
+	return voucher.Signed{Key: key, Voucher: v, Signature: w.Signature}, nil
+}
+
 func verify(params json.RawMessage) (any, error) {
+	var p wireSigned
+	if err := read(params, &p); err != nil {
+		return nil, err
+	}
+	given, err := p.signed()
+	if err != nil {
+		return nil, err
+	}
+	return validity{given.Valid()}, nil
+}
+
+// maxMany is how many vouchers one request may have.
+const maxMany = 1024
+
+func verifyMany(params json.RawMessage) (any, error) {
 	var p struct {
-		wireKey
-		wireVoucher
-		Signature wireBytes `json:"signature"`
+		Items []wireSigned `json:"items"`
 	}
 	if err := read(params, &p); err != nil {
 		return nil, err
 	}
-	key, err := p.key()
-	if err != nil {
-		return nil, err
+	if len(p.Items) == 0 || len(p.Items) > maxMany {
+		return nil, refused("params: items must be 1 to %d vouchers", maxMany)
 	}
-	v, err := p.voucher()
-	if err != nil {
-		return nil, err
+	items := make([]voucher.Signed, len(p.Items))
+	for i, item := range p.Items {
+		given, err := item.signed()
+		if err != nil {
+			return nil, refused("item %d: %v", i, err)
+		}
+		items[i] = given
 	}
-	return validity{voucher.Verify(key, v, p.Signature)}, nil
+	return struct {
+		Valid []bool `json:"valid"`
+	}{voucher.VerifyMany(items)}, nil
 }

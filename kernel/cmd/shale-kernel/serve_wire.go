@@ -121,7 +121,6 @@ type wireLeaf struct {
 	LeaseID *wireLeaseID `json:"lease_id"`
 	X       *wireWord    `json:"x"`
 	Y       *wireWord    `json:"y"`
-	Deposit *wireAmount  `json:"deposit"`
 	Amount  *wireAmount  `json:"amount"`
 	Seconds *uint64      `json:"seconds"`
 }
@@ -135,14 +134,13 @@ type wireOperation struct {
 }
 
 func (l wireLeaf) leaf() (ledger.Leaf, error) {
-	if l.Index == nil || l.LeaseID == nil || l.X == nil || l.Y == nil || l.Deposit == nil || l.Amount == nil || l.Seconds == nil {
-		return ledger.Leaf{}, refused("a leaf has index, lease_id, x, y, deposit, amount and seconds")
+	if l.Index == nil || l.LeaseID == nil || l.X == nil || l.Y == nil || l.Amount == nil || l.Seconds == nil {
+		return ledger.Leaf{}, refused("a leaf has index, lease_id, x, y, amount and seconds")
 	}
 	return ledger.Leaf{
 		Index:   *l.Index,
 		LeaseID: fr.Element(*l.LeaseID),
 		Key:     voucher.Key{X: fr.Element(*l.X), Y: fr.Element(*l.Y)},
-		Deposit: (*big.Int)(l.Deposit),
 		Amount:  (*big.Int)(l.Amount),
 		Seconds: *l.Seconds,
 	}, nil

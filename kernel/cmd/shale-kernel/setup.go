@@ -2,10 +2,11 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/consensys/gnark/logger"
@@ -15,54 +16,61 @@ import (
 
 func init() {
 	logger.Disable() // gnark logs to standard output, which is for answers
-	commands["setup"] = command{"make the proving and verifying key: --unsafe-development --keys DIR", setup}
-	commands["export-verifier"] = command{"write the Solidity verifier: --keys DIR --out DIR", exportVerifier}
+	commands["setup"] = command{"make proving keys: --unsafe-development --keys DIR [--sizes 1,8,64]", setup}
+	commands["export-verifier"] = command{"write the Solidity verifiers: --out DIR", exportVerifier}
 }
 
 func setup(args []string) error {
+	usage := fmt.Errorf("%w: shale-kernel setup --unsafe-development --keys DIR [--sizes 1,8,64]; the sizes are %v", errUsage, ledger.Sizes)
 	flags := quietFlags("setup")
 	dir := flags.String("keys", "", "")
+	chosen := flags.String("sizes", "1,8,64", "")
 	unsafe := flags.Bool("unsafe-development", false, "")
 	if err := flags.Parse(args); err != nil || *dir == "" || flags.NArg() > 0 {
-		return fmt.Errorf("%w: shale-kernel setup --unsafe-development --keys DIR", errUsage)
+		return usage
 	}
 	if !*unsafe {
-		return fmt.Errorf("%w: only a development setup exists, whose proofs anyone can forge: pass --unsafe-development", errUsage)
+		return fmt.Errorf("%w: a ceremony makes keys for real money; for those whose proofs anyone can forge pass --unsafe-development", errUsage)
 	}
-	start := time.Now()
-	manifest, made, err := ledger.UnsafeDevelopmentSetup(*dir)
+	var sizes []int
+	for _, text := range strings.Split(*chosen, ",") {
+		size, err := strconv.Atoi(text)
+		if err != nil || !ledger.IsSize(size) {
+			return usage
+		}
+		sizes = append(sizes, size)
+	}
+	keys, err := ledger.Pinned()
 	if err != nil {
 		return err
 	}
-	verb := "found"
-	if made {
-		verb = "made"
+	for _, size := range sizes {
+		start := time.Now()
+		made, err := keys.UnsafeDevelopmentSetup(*dir, size)
+		if err != nil {
+			return err
+		}
+		verb := "found"
+		if made {
+			verb = "made"
+		}
+		fmt.Printf("%s the unsafe development key of size %d in %s: %d constraints, %.1f s\n",
+			verb, size, *dir, keys.BySize[size].Constraints, time.Since(start).Seconds())
 	}
-	fmt.Printf("%s unsafe development keys in %s: %d constraints, verifying key %s, %.1f s\n",
-		verb, *dir, manifest.Constraints, manifest.VKHash, time.Since(start).Seconds())
 	return nil
 }
 
 func exportVerifier(args []string) error {
 	flags := quietFlags("export-verifier")
-	dir := flags.String("keys", "", "")
 	out := flags.String("out", "", "")
-	if err := flags.Parse(args); err != nil || *dir == "" || *out == "" || flags.NArg() > 0 {
-		return fmt.Errorf("%w: shale-kernel export-verifier --keys DIR --out DIR", errUsage)
+	if err := flags.Parse(args); err != nil || *out == "" || flags.NArg() > 0 {
+		return fmt.Errorf("%w: shale-kernel export-verifier --out DIR", errUsage)
 	}
-	vk, err := ledger.LoadVerifyingKey(*dir)
-	if errors.Is(err, ledger.ErrNoKeys) {
-		return noKeys(err, *dir)
-	}
+	keys, err := ledger.Pinned()
 	if err != nil {
 		return err
 	}
-	return vk.ExportSolidity(*out)
-}
-
-// noKeys adds what to do about it.
-func noKeys(err error, dir string) error {
-	return fmt.Errorf("%w: run shale-kernel setup --unsafe-development --keys %s", err, dir)
+	return keys.ExportSolidity(*out)
 }
 
 // quietFlags leaves it to the caller to print one line.

@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark/backend/groth16"
+	"github.com/consensys/gnark/constraint"
+)
+
+// ErrNoKeys says that the directory lacks the files that proving needs.
+var ErrNoKeys = errors.New("no keys")
+
+// Prover proves batches of one size. It holds the proving key in memory.
+type Prover struct {
+	*VerifyingKey
+	system constraint.ConstraintSystem
+	key    groth16.ProvingKey
+}
+
+// names of the files of a size. Keys that anyone can forge with say so.
+func (k *Keys) names(size int) (provingKey, system string) {
+	kind := ""
+	if k.UnsafeDevelopment {
+		kind = ".unsafe-development"
+	}
+	return fmt.Sprintf("window-%d%s.pk", size, kind), fmt.Sprintf("window-%d.r1cs", size)
+}
+
+// Provable tells whether the directory has the files that proofs of the size need. Their content is checked when they
+// are loaded.
+func (k *Keys) Provable(dir string, size int) bool {
+	provingKey, system := k.names(size)
+	for _, name := range []string{provingKey, system} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
+
+// LoadProver reads the constraint system and the proving key of a size.
+func (k *Keys) LoadProver(dir string, size int) (*Prover, error) {
+	vk := k.BySize[size]
+	if vk == nil {
+		return nil, fmt.Errorf("%w: there is no size %d", ErrNoKeys, size)
+	}
+	p := &Prover{VerifyingKey: vk, system: groth16.NewCS(ecc.BN254), key: groth16.NewProvingKey(ecc.BN254)}
+	provingKeyName, systemName := k.names(size)
+	content, err := readChecked(dir, systemName, vk.Circuit)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.system.ReadFrom(bytes.NewReader(content)); err != nil {
+		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, systemName)
+	}
+	if content, err = readChecked(dir, provingKeyName, vk.ProvingKey); err != nil {
+		return nil, err
+	}
+	// A memory dump: its points are not checked again, the digest above stands for them.
+	if err := p.key.ReadDump(bytes.NewReader(content)); err != nil {
+		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, provingKeyName)
+	}
+	return p, nil
+}
+
+func readChecked(dir, name, digest string) ([]byte, error) {
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s: %s is missing", ErrNoKeys, dir, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if digestOf(content) != digest {
+		return nil, fmt.Errorf("%w in %s: %s is damaged or of another version", ErrNoKeys, dir, name)
+	}
+	return content, nil
+}
+
+// writeAtomic makes the file appear whole or not at all.
+func writeAtomic(dir, name string, content []byte) error {
+	temporary, err := os.CreateTemp(dir, name+".*.part")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // fails, as it should, once renamed
+	if err := temporary.Chmod(0o644); err != nil {
+		return errors.Join(err, temporary.Close())
+	}
+	if _, err := io.Copy(temporary, bytes.NewReader(content)); err != nil {
+		return errors.Join(err, temporary.Close())
+	}
+	if err := temporary.Sync(); err != nil {
+		return errors.Join(err, temporary.Close())
+	}
+	if err := temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), filepath.Join(dir, name))
+}
+
+func digestOf(content []byte) string {
+	digest := sha256.Sum256(content)
+	return hex.EncodeToString(digest[:])
+}
