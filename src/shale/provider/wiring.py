@@ -17,7 +17,7 @@ from shale.chain.chain import Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
 from shale.chain.rpc import place_of
-from shale.clock import SystemClock
+from shale.clock import Clock, SystemClock
 from shale.containers.docker import DockerEngine
 from shale.containers.engine import Engine
 from shale.datasets.driver import VolumeDriver
@@ -180,10 +180,8 @@ async def wire(
             config, machine, shelf, clock, identity.account, signing, gateway.user, identity.host_key.public,
             miner,
         )  # fmt: skip
-        topups.on_raised = lifecycle.lengthen
         settlement = Settlement(store, ledger_books, chain, prover, clock, operator, domain)
-        service = Service(settlement, config.rules, clock, chain.gas_price)
-        lifecycle.on_ended = service.ended.set
+        service = _service(settlement, config, chain, lifecycle, topups, clock)
         metrics = CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
         faults = Faults(shelf, lifecycle, clock, metrics)
@@ -262,6 +260,16 @@ def _provider(
 async def _miner(chain: Chain, operator: Address) -> str:
     record = await chain.provider(operator)
     return f"f0{record.miner}" if record is not None and record.miner else ""
+
+
+def _service(
+    settlement: Settlement, config: ProviderConfig, chain: Chain, lifecycle: Lifecycle, topups: TopUps, clock: Clock
+) -> Service:
+    """What settles by itself; it hears of each lease that ends, as the leases hear of what was topped up."""
+    service = Service(settlement, config.rules, clock, chain.gas_price)
+    lifecycle.on_ended = service.ended.set
+    topups.on_raised = lifecycle.lengthen
+    return service
 
 
 async def _check_keys(chain: Chain, prover: Prover) -> None:

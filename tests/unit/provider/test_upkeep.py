@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from tests.desks import Counter
 from tests.settlements import opening_of
 
 from shale.chain.chain import LeaseRecord
 from shale.chain.memory import MemoryChain
-from shale.errors import Unavailable
+from shale.clock import ManualClock
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.provider.store import Held
