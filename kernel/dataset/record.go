@@ -38,7 +38,7 @@ type Options struct {
 	// NoCommitment leaves the pieces' commitments and the proof out.
 	NoCommitment bool
 	// VerifyBlocks compares every block with its CID, in the pass that commits if there is one: a dataset with a block that
-	// isn't what it says gets no index, and the error is *BadBlocks.
+	// isn't what it says gets no index, and the error is *BadBlocks; nor does one with a block that isn't there.
 	VerifyBlocks bool
 	// Reading, if set, wraps each piece that is read whole, of a total of bytes that are.
 	Reading func(total int64, part piece.Source) piece.Source
@@ -64,6 +64,12 @@ func Build(ctx context.Context, texts []string, root, path string, options Optio
 }
 
 func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, options Options) (*Record, *unixfs.Tree, error) {
+	var states []piece.State
+	var known []bool
+	for _, part := range piece.Parts(src) {
+		state, ok := piece.StateOf(part)
+		states, known = append(states, state), append(known, ok)
+	}
 	index, err := piece.ScanCAR(src)
 	if err != nil {
 		return nil, nil, err
@@ -79,6 +85,11 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 	tree, err := unixfs.Build(src, index, root)
 	if err != nil {
 		return nil, nil, err
+	}
+	if options.VerifyBlocks {
+		if err := whole(tree, texts); err != nil {
+			return nil, nil, err
+		}
 	}
 	r := &Record{Root: root.String(), Contents: contentsOf(tree)}
 	r.RootPiece, block.Offset = piece.PartAt(src, block.Offset)
@@ -106,6 +117,9 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 		}
 		if err != nil {
 			return nil, nil, err
+		}
+		if state, ok := piece.StateOf(piece.Parts(src)[i]); ok != known[i] || !state.SameContent(states[i]) {
+			return nil, nil, fmt.Errorf("%s: changed while it was read: index it again when it is whole", part.Name())
 		}
 		r.Pieces = append(r.Pieces, p)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
 // maxNamed is how many bad blocks are described over all pieces; the rest is counted.
@@ -30,6 +31,23 @@ func (b *BadBlocks) Error() string {
 		text += fmt.Sprintf("; so or otherwise bad are %d more of %d blocks", b.Faults-1, b.Blocks)
 	}
 	return text + ": replace the piece by a sound copy"
+}
+
+// whole says what of a dataset is in none of its pieces, if anything isn't.
+func whole(tree *unixfs.Tree, texts []string) error {
+	gap, files := tree.Gaps()
+	if gap == nil {
+		return nil
+	}
+	what := "is missing in " + texts[0]
+	if len(texts) > 1 {
+		what = fmt.Sprintf("is in none of the %d pieces", len(texts))
+	}
+	err := fmt.Errorf("%q: offset %d: block %s %s", gap.Path, gap.Offset, gap.CID, what)
+	if files > 1 {
+		err = fmt.Errorf("%w; so %d more files have gaps", err, files-1)
+	}
+	return fmt.Errorf("%w: name every piece of the dataset", err)
 }
 
 // verify compares the blocks of a piece with their CIDs, while commit, if there is one, reads it through.

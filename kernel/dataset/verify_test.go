@@ -111,3 +111,26 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 	c.n.Add(int64(n))
 	return n, err
 }
+
+func TestPieceThatChangesWhileItIsIndexedGetsNoIndex(t *testing.T) {
+	for _, options := range []Options{{}, {VerifyBlocks: true}} {
+		car, _ := packed(t)
+		path := filepath.Join(t.TempDir(), "index")
+		options.Reading = func(_ int64, part piece.Source) piece.Source {
+			file, err := os.OpenFile(car, os.O_WRONLY|os.O_APPEND, 0)
+			if err == nil {
+				_, err = file.WriteString("more")
+			}
+			if err := errors.Join(err, file.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return part
+		}
+		if _, err := Build(t.Context(), []string{car}, "", path, options); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+			t.Errorf("got %v", err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("an index is there: %v", err)
+		}
+	}
+}

@@ -20,11 +20,12 @@ const (
 )
 
 // Watch looks after the dataset's sources until ctx is done, so that a mount which nobody reads learns too that they have
-// changed: the reader is told to look, onFault of a source whose file isn't to be found by its name any more.
-func (d *Dataset) Watch(ctx context.Context, reader *unixfs.Reader, onFault func(*unixfs.Fault)) {
+// changed: the reader is told to look, onFault of a source whose file isn't to be found by its name any more. anew says that
+// somebody has checked what lies there now: files that were replaced are read from then on, and all is verified again.
+func (d *Dataset) Watch(ctx context.Context, reader *unixfs.Reader, onFault func(*unixfs.Fault), anew <-chan os.Signal) {
 	parts := piece.Parts(d.Source)
 	touched, stop := notices(parts)
-	defer stop()
+	defer func() { stop() }()
 	said := make([]string, len(parts))
 	ticker := time.NewTicker(lookPeriod)
 	defer ticker.Stop()
@@ -34,6 +35,13 @@ func (d *Dataset) Watch(ctx context.Context, reader *unixfs.Reader, onFault func
 			return
 		case <-touched:
 		case <-ticker.C:
+		case <-anew:
+			stop()
+			for _, part := range parts {
+				piece.Reopen(part)
+			}
+			reader.Forget()
+			touched, stop = notices(parts)
 		}
 		reader.Look()
 		for i, part := range parts {

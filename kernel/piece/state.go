@@ -18,16 +18,23 @@ type State struct {
 	version           uint64
 }
 
-// tick is more than the steps in which file systems count time: of what changed within one, another change may not show.
-const tick = int64(100 * time.Millisecond)
+const (
+	// tick is more than the steps in which file systems count time: of what changed within one, another change may not show.
+	tick = int64(100 * time.Millisecond)
+	// coarseTick is that of file systems which count whole seconds, as a time without a fraction may be of.
+	coarseTick = int64(2100 * time.Millisecond)
+)
 
 // VersionState is the state of a source whose versions are counted.
 func VersionState(version uint64) State { return State{version: version} }
 
 // Settled reports whether every change after a time shows in another state.
 func (s State) Settled(at time.Time) bool {
-	since := at.UnixNano() - s.changed
-	return since > tick || since < -tick
+	since, step := at.UnixNano()-s.changed, tick
+	if s.changed%int64(time.Second) == 0 {
+		step = coarseTick
+	}
+	return since > step || since < -step
 }
 
 // SameContent reports whether t can be the same bytes: other names, owners or modes alone make another state.
@@ -62,7 +69,7 @@ func StateOf(src Source) (State, bool) {
 // State asks the open file.
 func (s *fileSource) State() (State, bool) {
 	var stat unix.Stat_t
-	if unix.Fstat(s.descriptor, &stat) != nil {
+	if unix.Fstat(s.held.Load().descriptor, &stat) != nil {
 		return State{}, false
 	}
 	return State{
@@ -77,10 +84,10 @@ func Replaced(src Source) string {
 		return ""
 	}
 	var open, named unix.Stat_t
-	if err := unix.Fstat(s.descriptor, &open); err != nil {
+	if err := unix.Fstat(s.held.Load().descriptor, &open); err != nil {
 		return fmt.Sprintf("cannot be looked at: %v", err)
 	}
-	switch err := unix.Stat(s.File.Name(), &named); {
+	switch err := unix.Stat(s.path, &named); {
 	case err == unix.ENOENT:
 		return "was removed"
 	case err != nil:
@@ -94,7 +101,7 @@ func Replaced(src Source) string {
 // OpenFileOf is the file that holds a source's bytes, for whoever wants to be told of its changes; nil if none does.
 func OpenFileOf(src Source) *os.File {
 	if s, ok := bottom(src).(*fileSource); ok {
-		return s.File
+		return s.held.Load().File
 	}
 	return nil
 }

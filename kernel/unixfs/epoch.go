@@ -83,11 +83,13 @@ func (r *Reader) Look() {
 	}
 }
 
-// Forget has every leaf verified anew, and every fault told again.
-func (r *Reader) Forget() { r.turn(r.current.Load()) }
+// Forget has every leaf verified anew, and every fault told again. A change until now is known, and not told.
+func (r *Reader) Forget() { r.begin(r.current.Load(), false) }
 
 // turn begins the epoch after e, unless somebody has, and tells of what has changed.
-func (r *Reader) turn(e *epoch) {
+func (r *Reader) turn(e *epoch) { r.begin(e, true) }
+
+func (r *Reader) begin(e *epoch, tell bool) {
 	r.turning.Lock()
 	if r.current.Load() != e {
 		r.turning.Unlock()
@@ -101,7 +103,7 @@ func (r *Reader) turn(e *epoch) {
 			faults = append(faults, &Fault{Source: part.Name(), Offset: -1, Kind: Changed, Reason: reason})
 		}
 	}
-	if now := time.Since(began); len(faults) > 0 && (r.toldChange == 0 || now-r.toldChange > quiet) {
+	if now := time.Since(began); tell && len(faults) > 0 && (r.toldChange == 0 || now-r.toldChange > quiet) {
 		r.toldChange = now
 	} else {
 		faults = nil

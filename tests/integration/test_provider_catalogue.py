@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,12 +13,13 @@ import pytest
 from eth_account import Account
 from tests.cars import Sample, pack_sample, padded, two_pieces
 from tests.rooms import EPOCH, Room, open_room
+from tests.servers import hanging
 from tests.servers import served as served_piece
 
 from shale.clock import ManualClock
-from shale.datasets import kernel
+from shale.datasets import kernel, reach
 from shale.datasets.manifest import Manifest, ManifestPiece, manifest_to_json, sign
-from shale.errors import ShaleError
+from shale.errors import ShaleError, Unavailable
 
 
 @pytest.fixture
@@ -245,13 +247,51 @@ async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample,
     assert item.listing.pieces[0].claim is not None
     assert item.listing.pieces[0].claim.term_end == EPOCH + 890
     room.claims.write_text("broken")
-    await room.lookout.join_claims()
+    with pytest.raises(Unavailable, match=r"last known .*claims.json"):
+        await room.lookout.join_claims()
     assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert "claims.json" in (await room.client.get("/datasets")).json()["trouble"]
     lines = await room.ask("/datasets", {"sources": [str(sample.car)]})
     assert any("last known" in line.get("notice", "") for line in lines)
     assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert await room.offered() == [sample.root]
+
+
+@pytest.mark.parametrize("first_byte", [False, True])
+async def test_a_server_that_hangs_is_named_and_holds_up_no_other_dataset(
+    room: Room, sample: Sample, first_byte: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hanging(first_byte=first_byte) as url:
+        if not first_byte:
+            monkeypatch.setattr(reach, "SECONDS", 0.05)
+            lines = await room.ask("/datasets", {"sources": [url]})
+            server = url.removesuffix("/piece/x")
+            told = [line for line in lines if "waiting" in line]
+            assert [(line["waiting"], line["attempt"], line["attempts"]) for line in told] == [
+                (server, 2, 3), (server, 3, 3),
+            ]  # fmt: skip
+            (left_out,) = [line for line in lines if "skipped" in line]
+            assert left_out["why"].startswith(f"{server} takes requests but doesn't answer: 3 attempts")
+            monkeypatch.undo()
+        stuck = asyncio.create_task(room.ask("/datasets", {"sources": [url]}))
+        await asyncio.sleep(0.1)
+        (added,), _ = await room.add(sample.car)
+        assert added["root"] == sample.root
+        assert not stuck.done()
+        stuck.cancel()
+        await asyncio.wait([stuck])
+
+
+async def test_a_node_that_hangs_holds_up_no_other_dataset(room: Room, sample: Sample, tmp_path: Path) -> None:
+    other = await pack_sample(tmp_path, 2)
+    async with hanging() as node:
+        stuck = asyncio.create_task(room.ask("/datasets", {"sources": [str(other.car)], "lotus": node}))
+        await asyncio.sleep(0.1)
+        (added,), _ = await room.add(sample.car)
+        assert added["root"] == sample.root
+        assert not stuck.done()
+        stuck.cancel()
+        await asyncio.wait([stuck])
 
 
 async def test_hanging_up_cancels_and_leaves_nothing(room: Room, tmp_path: Path) -> None:

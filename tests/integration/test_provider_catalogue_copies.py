@@ -126,6 +126,16 @@ async def test_the_same_source_again_is_the_same_copy_under_its_name(room: Room,
     assert [item["name"] for item in await shown(room)] == ["digits"]
 
 
+async def test_copies_that_are_added_at_once_have_the_name_of_the_first(
+    room: Room, sample: Sample, tmp_path: Path
+) -> None:
+    other = tmp_path / "again.car"
+    shutil.copy(sample.car, other)
+    added, _ = await room.add(sample.car, other, name="digits")
+    assert [item["name"] for item in added] == ["digits sample-1"] * 2
+    assert [item["name"] for item in await shown(room)] == ["digits sample-1"] * 2
+
+
 async def test_copies_of_the_same_pieces_are_described_by_one_manifest(
     room: Room, sample: Sample, tmp_path: Path
 ) -> None:

@@ -80,3 +80,21 @@ async def test_a_dataset_over_more_than_256_pieces_is_offered_and_read(tmp_path:
         first, *more = item.sources
         listed = await kernel.ls(first, item.listing.root, also=more, index=item.holding.index)
         assert {file.path for file in listed} == set(files)
+
+
+async def test_a_dataset_of_which_a_block_is_missing_is_not_offered(tmp_path: Path) -> None:
+    top, leaves = foreign.file_of([b"a" * 1000, b"b" * 1000, b"c" * 1000])
+    other, more = foreign.file_of([b"d" * 1000, b"e" * 1000])
+    root = foreign.folder_of({"one.bin": top, "two.bin": other})
+    there = [leaf for leaf in (*leaves, *more) if leaf.data[:1] not in (b"b", b"d")]
+    path, rest = tmp_path / "part.car", tmp_path / "rest.car"
+    path.write_bytes(foreign.car(root, [root, *there]))
+    rest.write_bytes(foreign.car(root, [leaves[2], more[1]]))
+    async with open_room(tmp_path, with_lotus=False) as room:
+        added, (left_out,) = await room.add(path)
+        assert added == []
+        gap = f'"one.bin": offset 1000: block {leaves[2].text} is missing in {path}; so 1 more files have gaps'
+        assert left_out["why"].startswith(gap)
+        assert await room.offered() == []
+        (added_all,), _ = await room.add(path, rest, root=root.text)
+        assert added_all["files"] == 2

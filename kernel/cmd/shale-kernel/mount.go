@@ -27,7 +27,8 @@ const garbage = 20
 
 // An event is one line on stdout: "waiting" while a server sends nothing before the mount is ready, "rebuilt" if there was an
 // index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully, and for a source that
-// changes. SIGHUP has each leaf verified anew, and its fault told again.
+// changes. SIGHUP says that the sources were checked: those that were replaced are read from then on, each leaf is verified
+// anew, and its fault told again.
 type event struct {
 	Event   string `json:"event"`
 	Kind    string `json:"kind,omitempty"`
@@ -57,7 +58,8 @@ func runMount(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", errUsage, err)
 	}
-	// The mount outlives whoever started it, unless told otherwise: readers in containers hold on to it. A hangup asks to look at everything anew.
+	// The mount outlives whoever started it, unless told otherwise: readers in containers hold on to it. A hangup asks to
+	// look at everything anew.
 	signal.Ignore(syscall.SIGPIPE)
 	anew := make(chan os.Signal, 1)
 	signal.Notify(anew, syscall.SIGHUP)
@@ -128,18 +130,14 @@ func runMount(args []string) error {
 	}()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go d.Watch(ctx, reader, onFault)
-	for {
-		select {
-		case <-gone:
-			return nil
-		case <-ended:
-			return mounted.Unmount()
-		case <-orphaned:
-			return mounted.Unmount()
-		case <-anew:
-			reader.Forget()
-		}
+	go d.Watch(ctx, reader, onFault, anew)
+	select {
+	case <-gone:
+		return nil
+	case <-ended:
+		return mounted.Unmount()
+	case <-orphaned:
+		return mounted.Unmount()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const asCommand = "SHALE_KERNEL_TEST_ARGS"
@@ -370,5 +371,54 @@ func TestMountThatIsBeingMadeEndsWithWhoeverStartedIt(t *testing.T) {
 	var failed *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != 1 {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestMountTakesUpAReplacedSourceThatWasChecked(t *testing.T) {
+	car, large := packedDir(t)
+	sound, err := os.ReadFile(car)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.Clone(sound)
+	bad[bytes.Index(bad, large[1<<20:1<<20+64])+100] ^= 1
+	if err := os.WriteFile(car, bad, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd, lines, _ := started(t, car, dir)
+	path := filepath.Join(dir, "large")
+	if _, err := os.ReadFile(path); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("a bad leaf: %v", err)
+	}
+	if err := errors.Join(os.WriteFile(car+".sound", sound, 0o644), os.Rename(car+".sound", car)); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "was replaced") {
+	}
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		got, err := os.ReadFile(path)
+		if err == nil {
+			if !bytes.Equal(got, large) {
+				t.Error("other bytes")
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	// What was replaced is watched in its turn.
+	if err := os.Remove(car); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "was removed") {
+		if strings.Contains(lines.Text(), "was changed") {
+			t.Errorf("a change that was known is told: %s", lines.Text())
+		}
 	}
 }

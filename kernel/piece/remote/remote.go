@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/shale-cloud/shale/kernel/piece"
@@ -43,7 +44,8 @@ type Options struct {
 // A Source is a piece on a server.
 type Source struct {
 	*readAhead
-	request  request
+	name     string
+	pinned   atomic.Pointer[request]
 	client   *http.Client
 	pause    func(context.Context, time.Duration) error
 	places   chan struct{} // one taken for each request under way to the server
@@ -75,31 +77,47 @@ func Open(rawURL string, options Options) (*Source, error) {
 	s.wait.host, s.wait.told = u.Host, Waiting
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	// The name leaves the query out: it may hold a token.
-	s.request = request{url: u.String(), name: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), size: unknown}
+	s.name = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	s.pinned.Store(&request{url: u.String(), size: unknown})
 	first, err := s.retry(0, chunkSize)
 	if err != nil {
 		s.cancel()
 		return nil, err
 	}
-	s.request = s.request.pinned(first)
-	s.readAhead = newReadAhead(s.request.name, first.size, kept, s.fetch)
+	s.pinned.Store(s.pinned.Load().pinned(first))
+	s.readAhead = newReadAhead(s.name, first.size, kept, s.fetch)
 	s.readAhead.keep(first.data)
 	return s, nil
 }
 
-func (s *Source) Size() int64  { return s.request.size }
-func (s *Source) Name() string { return s.request.name }
+func (s *Source) Size() int64  { return s.pinned.Load().size }
+func (s *Source) Name() string { return s.name }
 
 // Stamp is the version that was opened, by the server's own mark of it.
 func (s *Source) Stamp() string {
-	mark := s.request.etag
+	pinned := s.pinned.Load()
+	mark := pinned.etag
 	if mark == "" {
-		mark = s.request.modified
+		mark = pinned.modified
 	}
 	if mark == "" {
 		return ""
 	}
-	return fmt.Sprintf("url %d %s", s.request.size, mark)
+	return fmt.Sprintf("url %d %s", pinned.size, mark)
+}
+
+// Reopen pins the version that the server has now, if it has answered with another one of the same size. Whoever reads must
+// verify what comes then.
+func (s *Source) Reopen() {
+	was := s.pinned.Load()
+	if now := s.versions.count.Load(); now%2 == 1 {
+		fresh := &request{url: was.url, size: unknown}
+		if got, err := s.once(fresh, 0, chunkSize); err == nil && got.size == was.size {
+			s.pinned.Store(fresh.pinned(got))
+			s.versions.count.CompareAndSwap(now, now+1)
+			s.forget()
+		}
+	}
 }
 
 // Close ends the requests that are under way.
@@ -113,7 +131,7 @@ func (s *Source) Close() error {
 // ReadAt is that of the cache, until the source is closed.
 func (s *Source) ReadAt(p []byte, off int64) (int, error) {
 	if s.ctx.Err() != nil {
-		return 0, fmt.Errorf("%s: closed", s.request.name)
+		return 0, fmt.Errorf("%s: closed", s.name)
 	}
 	return s.readAhead.ReadAt(p, off)
 }
@@ -123,7 +141,7 @@ func (s *Source) fetch(off int64, n int) ([]byte, error) {
 	case s.places <- struct{}{}:
 		defer func() { <-s.places }()
 	case <-s.ctx.Done():
-		return nil, fmt.Errorf("%s: closed", s.request.name)
+		return nil, fmt.Errorf("%s: closed", s.name)
 	}
 	got, err := s.retry(off, n)
 	return got.data, err
@@ -134,31 +152,31 @@ func (s *Source) retry(off int64, n int) (answer, error) {
 	defer s.wait.begin()()
 	began := time.Now()
 	for attempt := range attempts {
-		got, err := s.once(off, n)
+		got, err := s.once(s.pinned.Load(), off, n)
 		s.versions.note(err)
 		if err == nil {
 			return got, nil
 		}
 		var passing *passingError
 		if s.ctx.Err() != nil || !errors.As(err, &passing) || attempt == attempts-1 || time.Since(began) > patience {
-			return answer{}, fmt.Errorf("%s: offset %d: %w", s.request.name, off, err)
+			return answer{}, fmt.Errorf("%s: offset %d: %w", s.name, off, err)
 		}
 		wait := min(firstPause<<attempt, maxPause)
 		wait = max(wait/2+rand.N(wait/2), min(passing.after, maxPause))
 		if s.pause(s.ctx, wait) != nil {
-			return answer{}, fmt.Errorf("%s: closed", s.request.name)
+			return answer{}, fmt.Errorf("%s: closed", s.name)
 		}
 	}
 	panic("unreachable")
 }
 
-func (s *Source) once(off int64, n int) (answer, error) {
+func (s *Source) once(r *request, off int64, n int) (answer, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, attemptTime)
 	defer cancel()
 	ctx, late := context.WithCancelCause(ctx)
 	quiet := time.AfterFunc(answerTime, func() { late(fmt.Errorf("the server has not answered within %v", answerTime)) })
 	defer quiet.Stop()
-	req, err := s.request.build(ctx, off, n)
+	req, err := r.build(ctx, off, n)
 	if err != nil {
 		return answer{}, err
 	}
@@ -187,7 +205,7 @@ func (s *Source) once(off int64, n int) (answer, error) {
 		s.wait.heard()
 		idle.Reset(idleTime)
 	}}
-	got, err := s.request.read(resp, off, n)
+	got, err := r.read(resp, off, n)
 	if passing := (*passingError)(nil); errors.As(err, &passing) {
 		passing.err = whyLate(ctx, passing.err)
 	}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,6 +169,16 @@ func TestStateTellsOfAnotherVersionAndOfTheReturn(t *testing.T) {
 	back, _ := piece.StateOf(src)
 	if was == other || other == back || was.SameContent(other) {
 		t.Errorf("%+v, %+v, %+v", was, other, back)
+	}
+	is.Store(`"other"`)
+	if _, err := src.ReadAt(make([]byte, 10), 11*chunkSize); err == nil {
+		t.Fatal("another version was read")
+	}
+	piece.Reopen(src)
+	again, _ := piece.StateOf(src)
+	p := make([]byte, 10)
+	if _, err := src.ReadAt(p, 11*chunkSize); err != nil || !bytes.Equal(p, content[11*chunkSize:][:10]) || again == back {
+		t.Errorf("opened again: %v", err)
 	}
 	unmarked, _ := opened(t, func(w http.ResponseWriter, req *http.Request) { serve(w, req, "", content) })
 	if _, known := piece.StateOf(unmarked); known {

@@ -15,6 +15,7 @@ from shale.datasets.events import Listener, fault_from
 from shale.datasets.holding import Holding
 from shale.datasets.place import Place
 from shale.datasets.processes import Process
+from shale.datasets.reach import reach, servers_of
 from shale.datasets.volumes import MAX_HOLDER, Fault, OnFault, names_of
 from shale.errors import InputRefused, ShaleError, Unavailable
 from shale.units import Cid
@@ -35,6 +36,7 @@ class FuseVolumes:
         self._ready_seconds = ready_seconds
         self._locks: WeakValueDictionary[Cid, asyncio.Lock] = WeakValueDictionary()
         self._listeners: dict[str, Listener] = {}
+        self._mounting: set[str] = set()
         self._burials: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -69,10 +71,23 @@ class FuseVolumes:
                 if not left:
                     await self._clear(place)
 
+    def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
+        for place in self._places(root):
+            process = place.process
+            if process is not None and place.sources in (sources, ()):
+                process.hang_up()
+
     async def holders(self) -> Mapping[Cid, frozenset[str]]:
         found: dict[Cid, frozenset[str]] = {}
         for place in Place.all_below(self._folder):
-            async with self._lock(place.root):
+            lock = self._lock(place.root)
+            if lock.locked():
+                # A mount or its end is under way, which takes as long as its server does: what stands on the disk is
+                # asked alone, and nobody else's dataset waits.
+                if place.folder.name not in self._mounting and place.lives and place.holders:
+                    found[place.root] = found.get(place.root, frozenset()) | place.holders
+                continue
+            async with lock:
                 if place.lives and place.holders:
                     await self._listen(place)
                     found[place.root] = found.get(place.root, frozenset()) | place.holders
@@ -109,6 +124,14 @@ class FuseVolumes:
         return self._locks.setdefault(root, asyncio.Lock())
 
     async def _start(self, place: Place, holding: Holding, holder: str) -> None:
+        self._mounting.add(place.folder.name)
+        try:
+            await reach(holding.sources)
+            await self._mount(place, holding, holder)
+        finally:
+            self._mounting.discard(place.folder.name)
+
+    async def _mount(self, place: Place, holding: Holding, holder: str) -> None:
         place.lay_out()
         place.note_holders(frozenset({holder}))
         ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -136,7 +159,11 @@ class FuseVolumes:
             if process is None or not await asyncio.wait_for(ready, self._ready_seconds):
                 raise place.failure()
         except TimeoutError:
-            raise Unavailable(f"mounting {place.root} took over {self._ready_seconds:g} s", "try again") from None
+            servers = servers_of(holding.sources)
+            whence = f" (it is read from {servers})" if servers else ""
+            raise Unavailable(
+                f"mounting {place.root} took over {self._ready_seconds:g} s{whence}", "check where it lies"
+            ) from None
 
     async def _listen(self, place: Place) -> None:
         """Take up a mount that an earlier daemon made."""
@@ -162,8 +189,8 @@ class FuseVolumes:
             if place.process == process:  # else it was buried already, and this is a later one's place
                 try:
                     await self._bury(place)
-                except (ShaleError, OSError) as error:
-                    log.error("%s: clearing its dead mount: %s", place.root, error)
+                except Exception:
+                    log.exception("%s: clearing its dead mount", place.root)
 
     async def _bury(self, place: Place) -> None:
         """Clear away a mount that is dead, or never came to be, and say so if somebody counted on it."""

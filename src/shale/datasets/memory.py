@@ -53,6 +53,9 @@ class MemoryVolumes:
                 if not self.mounted[name].holders:
                     del self.mounted[name]
 
+    def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
+        return
+
     async def holders(self) -> Mapping[Cid, frozenset[str]]:
         found: dict[Cid, frozenset[str]] = {}
         for mount in self.mounted.values():

@@ -39,7 +39,7 @@ class Place:
     def below(cls, folder: Path, root: Cid) -> Place:
         """The first place of a dataset. Raises InputRefused for a root that is no CID."""
         if not re.fullmatch(r"[A-Za-z0-9]{1,128}", root):
-            raise InputRefused(f"{printable(root, 60)!r} is not a root CID", "see shale provider datasets list")
+            raise InputRefused(f"{printable(root, 130)!r} is not a root CID", "see shale provider datasets list")
         return cls(folder / root)
 
     @classmethod
@@ -134,9 +134,10 @@ class Place:
                 await orphan.end(_END_GRACE)
         if is_mounted(self.view):
             await _detach(self.view)
-        for entry in os.scandir(self.folder):
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry)
+        with suppress(FileNotFoundError):  # a daemon that goes while the next one comes may clear it too
+            for entry in list(os.scandir(self.folder)):
+                if not entry.is_dir(follow_symlinks=False):
+                    Path(entry.path).unlink(missing_ok=True)
         for folder in (self.view, self.folder):
             with suppress(OSError):  # gone, or somebody keeps files of his own there
                 folder.rmdir()

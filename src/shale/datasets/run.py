@@ -138,7 +138,7 @@ async def _last_line(stream: asyncio.StreamReader | None, progress: Progress | N
             if len(words) == 3 and words[0] == b"progress" and words[1].isdigit() and words[2].isdigit():
                 if progress is not None:
                     progress(int(words[1]), int(words[2]))
-            elif words:
+            elif words and words[0] != b"waiting":  # whoever looks on is told of that by provider/waiting.py
                 last = line
     return pending if pending.strip() else last
 

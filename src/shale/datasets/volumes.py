@@ -71,6 +71,13 @@ class Volumes(Protocol):
         """This holder needs the dataset no more; the last one's release unmounts it. Releasing nothing is fine."""
         ...
 
+    def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
+        """The sources were checked and are sound: their mount, if there is one, takes up those that were replaced.
+
+        It verifies each block again, and tells of its faults again.
+        """
+        ...
+
     async def holders(self) -> Mapping[Cid, frozenset[str]]:
         """The datasets that can be read now, and by whom. A dead mount is cleared away, and told of as a fault."""
         ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,38 +14,54 @@ from shale.clock import Clock
 from shale.datasets import kernel
 from shale.datasets.catalogue import check_name, describe
 from shale.datasets.kernel import Listed
+from shale.datasets.reach import servers_of
+from shale.datasets.run import Progress
 from shale.datasets.scan import Expected, Scanned, Skipped, Sought, scan, sector_of
-from shale.datasets.stamp import stamp
+from shale.datasets.stamp import local_file, stamp
 from shale.errors import Closed, Refused, ShaleError, Unavailable
 from shale.market.offer import Claim, Piece
 from shale.provider.claims import Claims, Register
-from shale.provider.groups import Described, Group, Report, Wanted, groups, pieces_of, reading
+from shale.provider.groups import Described, Group, Wanted, groups, pieces_of
 from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
+from shale.provider.waiting import Report, reached, waiting
+from shale.units import Cid
+
+CLAIM_SECONDS = 60.0
+"""How long the node is asked about the sectors of what is added; then the claims are as they were last known."""
+_SERVERS_AT_ONCE = 4
 
 
 class Catalogue:
-    """One dataset is read at a time: reading is bound by the disk and the CPUs, which leases need too."""
+    """Datasets on disks are read one at a time: that is bound by the disk and the CPUs, which leases need too.
 
-    def __init__(self, shelf: Shelf, indexes: Path, clock: Clock, claims: Claims) -> None:
+    Nothing waits for a server or a node while it holds up others: they may hang.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        indexes: Path,
+        clock: Clock,
+        claims: Claims,
+        sound: Callable[[Cid, tuple[str, ...]], None] = lambda root, sources: None,
+    ) -> None:
+        """`sound` is told of each dataset, and the sources of the copy, that was found so again."""
         self.shelf = shelf
         self._indexes = indexes
         self._clock = clock
         self.claims = claims
-        self._turn = asyncio.Lock()
+        self._sound = sound
+        self._disk = asyncio.Semaphore(1)
+        self._servers = asyncio.Semaphore(_SERVERS_AT_ONCE)
+        self._writing = asyncio.Lock()
 
     async def add(self, wanted: Wanted, report: Report) -> None:
         """Add what is sound of it, and report what isn't; cancelling leaves what was added whole, and nothing else."""
-        async with self._turn, self.claims.register(wanted.lotus) as register:
-            if register is None and self.claims.trouble:
-                report({"notice": f"claims are as they were last known: {self.claims.trouble}"})
+        async with self._register(wanted.lotus, report) as register:
             found = await self._scan(wanted, register, report)
-            for group in await groups(wanted, found.candidates, report):
+            for group in await groups(wanted, found.candidates, report, self._reading):
                 try:
-                    item, files = await self._read(group, register, report)
-                    item = await self._told_before(item, group)
-                    copy = await self._keep(item, files)
-                    if group.is_named:
-                        await self.shelf.describe(item)
+                    item, copy = await self._take(group, register, report, is_new=True)
                 except ShaleError as error:
                     report({"skipped": ", ".join(group.sources), "why": error.message})
                 else:
@@ -59,8 +75,8 @@ class Catalogue:
         items = [item for item in await self.shelf.all() if root in (None, item.listing.root)]
         if root is not None and not items:
             raise Closed(f"there is no dataset {root}", "see shale provider datasets list")
-        for item in items:
-            async with self._turn, self.claims.register() as register:
+        async with self._register("", report) as register:
+            for item in items:
                 listing = item.listing
                 group = Group(
                     item.sources,
@@ -70,7 +86,7 @@ class Catalogue:
                     Described(listing.description, listing.licence, listing.signer),
                 )
                 try:
-                    await self._keep(*await self._read(group, register, report))
+                    await self._take(group, register, report, is_new=False)
                 except Refused as error:
                     at = self._clock.now()
                     await self.shelf.report_fault(listing.root, error.message, at, sources=item.sources, replace=True)
@@ -78,6 +94,7 @@ class Catalogue:
                 except Unavailable as error:  # nothing is known of it: it is as it was
                     report({"unread": listing.root, "copy": item.copy, "why": error.message})
                 else:
+                    self._sound(listing.root, item.sources)
                     report({"sound": listing.root, "copy": item.copy})
 
     async def remove(self, root: str, copy: int | None = None) -> None:
@@ -93,6 +110,49 @@ class Catalogue:
         for index in self._indexes.iterdir():
             if index.name not in known:
                 index.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def _register(self, url: str, report: Report) -> AsyncIterator[Register | None]:
+        async with AsyncExitStack() as stack:
+            async with waiting("the Lotus node", report, self._clock):
+                register = await stack.enter_async_context(self.claims.register(url))
+            if register is None and self.claims.trouble:
+                report({"notice": f"claims are as they were last known: {self.claims.trouble}"})
+            yield register
+
+    @asynccontextmanager
+    async def _reading(self, sources: Sequence[str], what: str, report: Report) -> AsyncIterator[Progress]:
+        """Its turn to read these sources, once their servers answer; how far it is goes to `report`."""
+        await reached(sources, report)
+        turn = self._disk if any(local_file(source) is not None for source in sources) else self._servers
+        async with turn, waiting(servers_of(sources) or what, report, self._clock) as moved:
+
+            def progress(done: int, total: int) -> None:
+                moved()
+                report({"reading": what, "done": done, "total": total})
+
+            yield progress
+
+    async def _take(self, group: Group, register: Register | None, report: Report, *, is_new: bool) -> tuple[Item, int]:
+        """Read a group and put it on the shelf; which copy it is. Raises Refused or Unavailable, with what is wrong."""
+        check_name(group.name)
+        scratch = self._indexes / f".{secrets.token_hex(8)}"
+        try:
+            async with self._reading(group.sources, group.shown, report) as progress:
+                item, files = await self._read(group, scratch, progress)
+            claims = await self._claims(register, item.listing.pieces, group.sources, report)
+            pieces = tuple(replace(p, claim=claim) for p, claim in zip(item.listing.pieces, claims, strict=True))
+            item = replace(item, listing=replace(item.listing, pieces=pieces))
+            async with self._writing:
+                if is_new:
+                    item = await self._told_before(item, group)
+                copy = await self._keep(item, files)
+                if is_new and group.is_named:
+                    await self.shelf.describe(item)
+        finally:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
+        return item, copy
 
     async def _scan(self, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
         found = Scanned()
@@ -120,46 +180,37 @@ class Catalogue:
             raise Refused(f"f0{register.miner} has no live claim in this sector (--unclaimed takes its CARs anyhow)")
         return Sought(pieces, others=wanted.unclaimed)
 
-    async def _read(
-        self, group: Group, register: Register | None, report: Report
-    ) -> tuple[Item, list[tuple[str, int]]]:
-        """Read all of a group and hash every block: an index of it is written beside the others, and it comes back."""
-        check_name(group.name)
-        scratch = self._indexes / f".{secrets.token_hex(8)}"
-        try:
-            faults = await self._faults_of(group)
-            before = [await stamp(source) for source in group.sources]
-            indexed = await kernel.index(group.sources, scratch, group.root, reading(report, group.shown))
-            pieces = pieces_of(group, indexed)
-            if [await stamp(source) for source in group.sources] != before:
-                raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
-            listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
-            # A million files take seconds, in which the daemon has leases to serve.
-            piece = pieces[indexed.root_piece].cid
-            described = await asyncio.to_thread(describe, group.name, indexed.root, piece, listing)
-            files = await asyncio.to_thread(_searchable, described.name, listing)
-            claims = await self._claims(register, pieces, group.sources, report)
-            now = self._clock.now()
-            item = Item(
-                replace(
-                    described,
-                    description=group.described.description,
-                    licence=group.described.licence,
-                    signer=group.described.signer,
-                    pieces=tuple(replace(piece, claim=claim) for piece, claim in zip(pieces, claims, strict=True)),
-                    checked_at=now,
-                ),
-                tuple(
-                    Place(source, mark, piece.raw_size)
-                    for source, mark, piece in zip(group.sources, before, indexed.pieces, strict=True)
-                ),
-                scratch,
-                blocks_at=now,
-                faults=faults,
-            )
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
+    async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, list[tuple[str, int]]]:
+        """Read all of a group and hash every block: its index goes to `scratch`; what it is comes back, unclaimed."""
+        faults = await self._faults_of(group)
+        before = [await stamp(source) for source in group.sources]
+        indexed = await kernel.index(group.sources, scratch, group.root, progress)
+        pieces = pieces_of(group, indexed)
+        if [await stamp(source) for source in group.sources] != before:
+            raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
+        listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
+        # A million files take seconds, in which the daemon has leases to serve.
+        piece = pieces[indexed.root_piece].cid
+        described = await asyncio.to_thread(describe, group.name, indexed.root, piece, listing)
+        files = await asyncio.to_thread(_searchable, described.name, listing)
+        now = self._clock.now()
+        item = Item(
+            replace(
+                described,
+                description=group.described.description,
+                licence=group.described.licence,
+                signer=group.described.signer,
+                pieces=tuple(pieces),
+                checked_at=now,
+            ),
+            tuple(
+                Place(source, mark, piece.raw_size)
+                for source, mark, piece in zip(group.sources, before, indexed.pieces, strict=True)
+            ),
+            scratch,
+            blocks_at=now,
+            faults=faults,
+        )
         return item, files
 
     async def _faults_of(self, group: Group) -> int:
@@ -184,22 +235,20 @@ class Catalogue:
         """The pieces' claims; where no node tells of them now, those that are known."""
         if register is not None:
             try:
-                places = zip(pieces, sources, strict=True)
-                return [await register.claim_of(piece, sector_of(source)) for piece, source in places]
-            except ShaleError as error:
-                report({"notice": f"claims are as they were last known: {error.message}"})
+                async with waiting("the Lotus node", report, self._clock), asyncio.timeout(CLAIM_SECONDS):
+                    places = zip(pieces, sources, strict=True)
+                    return [await register.claim_of(piece, sector_of(source)) for piece, source in places]
+            except (ShaleError, TimeoutError) as error:
+                why = error.message if isinstance(error, ShaleError) else f"the node took over {CLAIM_SECONDS:g} s"
+                report({"notice": f"claims are as they were last known: {why}"})
         known = {piece.cid: piece.claim for item in await self.shelf.all() for piece in item.listing.pieces}
         return [known.get(piece.cid) for piece in pieces]
 
     async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> int:
         """On the shelf first: without its index a dataset is slower to mount, an index without a dataset is litter."""
         assert item.index is not None, "as it was read"
-        try:
-            copy = await self.shelf.add(item, self._clock.now(), files)
-            item.index.replace(self._indexes / index_name(item.listing.root, copy))
-        finally:
-            with suppress(OSError):
-                item.index.unlink(missing_ok=True)
+        copy = await self.shelf.add(item, self._clock.now(), files)
+        item.index.replace(self._indexes / index_name(item.listing.root, copy))
         return copy
 
 

@@ -20,8 +20,9 @@ from shale.market.offer import MAX_PIECES
 from shale.market.order import text_of
 from shale.provider.api import body, error_json
 from shale.provider.catalogue import Catalogue
-from shale.provider.groups import Report, Wanted
+from shale.provider.groups import Wanted
 from shale.provider.shelf import Item, best
+from shale.provider.waiting import Report
 from shale.units import Cid
 
 log = logging.getLogger("shale.provider")

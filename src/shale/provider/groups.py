@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from shale.datasets import kernel
 from shale.datasets.kernel import Commitment, Indexed, IndexedPiece
 from shale.datasets.manifest import SignedManifest
 from shale.datasets.naming import piece_name
+from shale.datasets.run import Progress
 from shale.datasets.scan import Candidate, Expected
 from shale.errors import InputRefused, Refused, ShaleError
 from shale.market.offer import MAX_DATASETS, MAX_PIECES, Piece
+from shale.provider.waiting import Report
 from shale.units import Cid
 
-Report = Callable[[dict[str, Any]], None]
-"""Told, as JSON, of each step: what is read, what was added, what was left out and why."""
+Read = Callable[[Sequence[str], str, Report], AbstractAsyncContextManager[Progress]]
+"""Gives a turn to read sources, which are shown by a name, and the progress to report of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,13 @@ class Group:
         return self.sources[0] if len(self.sources) == 1 else f"{self.name} ({len(self.sources)} pieces)"
 
 
-async def groups(wanted: Wanted, candidates: Sequence[Candidate], report: Report) -> list[Group]:
+async def groups(wanted: Wanted, candidates: Sequence[Candidate], report: Report, read: Read) -> list[Group]:
     """What of the candidates makes a dataset together. Raises InputRefused and Refused."""
     if wanted.manifest is not None:
         told = wanted.manifest.manifest
         return [
             Group(
-                await _by_manifest(wanted.manifest, candidates, report),
+                await _by_manifest(wanted.manifest, candidates, report, read),
                 wanted.name or told.name,
                 tuple(Expected(frozenset({piece.piece}), "the manifest says") for piece in told.pieces),
                 told.root,
@@ -88,7 +90,7 @@ async def groups(wanted: Wanted, candidates: Sequence[Candidate], report: Report
             (candidate.source,),
             f"{wanted.name} {candidate.name}" if wanted.name and many else wanted.name or candidate.name,
             (candidate.expected,),
-            is_named=bool(wanted.name),
+            is_named=bool(wanted.name) and not many,
         )
         for candidate in candidates
     ]
@@ -102,19 +104,17 @@ def pieces_of(group: Group, indexed: Indexed) -> list[Piece]:
     ]
 
 
-def reading(report: Report, what: str) -> Callable[[int, int], None]:
-    """The progress of reading something, as reports."""
-    return lambda done, total: report({"reading": what, "done": done, "total": total})
-
-
-async def _by_manifest(signed: SignedManifest, candidates: Sequence[Candidate], report: Report) -> tuple[str, ...]:
+async def _by_manifest(
+    signed: SignedManifest, candidates: Sequence[Candidate], report: Report, read: Read
+) -> tuple[str, ...]:
     """The sources of the manifest's pieces, in its order, found by their commitments. Raises Refused."""
     found: dict[Cid, str] = {}
     for candidate in candidates:
         if len(found) == len(signed.manifest.pieces):
             break
         try:
-            commitment = await kernel.commp(candidate.source, reading(report, candidate.source))
+            async with read([candidate.source], candidate.source, report) as progress:
+                commitment = await kernel.commp(candidate.source, progress)
             _checked(candidate.source, candidate.expected, commitment)
         except ShaleError as error:
             report({"skipped": candidate.source, "why": error.message})

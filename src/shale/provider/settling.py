@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from shale.clock import Clock, wait_event
 from shale.errors import ShaleError
+from shale.keeping import Trouble
 from shale.units import ZERO, AttoFil
 
 log = logging.getLogger("shale.provider")
@@ -100,6 +101,10 @@ class Service:
     trouble: str = ""
     _tried: int = 0
     _redeemed: float = 0.0
+    _failing: Trouble = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._failing = Trouble("settlement", self.clock, log)
 
     async def run(self) -> None:
         """Until it is cancelled. What fails is tried again, and told by `trouble`."""
@@ -120,11 +125,12 @@ class Service:
                 return min(self.last.wait, left)
             began = self.clock.now()
             await self.settlement.run(redeem)
-        except ShaleError as error:
-            if str(error) != self.trouble:
-                log.error("settlement: %s", error)
-            self.trouble = str(error)
-            return await self._rest()
+        except Exception as error:  # noqa: BLE001 - what was earned is redeemed in time, whatever fails
+            self._failing.note(error)
+            self.trouble = str(error) if isinstance(error, ShaleError) else "the daemon failed: see its log"
+            await self.clock.sleep_until(self.clock.steady() + RETRY_SECONDS)
+            return 0.0
+        self._failing.over()
         self.trouble, self._tried = "", began
         if redeem:
             self._redeemed = self.clock.steady()
@@ -141,7 +147,3 @@ class Service:
         if waiting.ended and not fresh and left > 0:
             return Decision(False, left, f"{len(waiting.ended)} could not be settled yet")
         return decide(self.rules, fresh or waiting.ended, self.clock.now(), fee)
-
-    async def _rest(self) -> float:
-        await self.clock.sleep_until(self.clock.steady() + RETRY_SECONDS)
-        return 0.0

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from shale.chain.chain import Chain, LeaseRecord
 from shale.clock import Clock
-from shale.errors import ShaleError
+from shale.keeping import Trouble
 from shale.market.lease import EndReason
 from shale.units import LeaseId
 
@@ -32,9 +32,12 @@ async def follow(
 
     From that End the window runs: a client that ended there and went on paying here would get all back after a day.
     """
+    troubles: dict[LeaseId, Trouble] = {}
     while True:
         await clock.sleep_until(clock.steady() + FOLLOW_SECONDS)
-        for lease in list(living()):
+        leases = list(living())
+        troubles = {lease: troubles.get(lease) or Trouble(_on_chain(lease), clock, log) for lease in leases}
+        for lease, trouble in troubles.items():
             try:
                 record = await chain.lease(lease)
                 if record is None:
@@ -45,16 +48,25 @@ async def follow(
                     await end(lease, EndReason.EXPIRED)
                 else:
                     await topped_up(lease, record)
-            except ShaleError as error:
-                log.warning("lease %s: not looked up on chain: %s", lease[:12], error)
+            except Exception as error:  # noqa: BLE001 - one lease must not hide the others
+                trouble.note(error)
+            else:
+                trouble.over()
+
+
+def _on_chain(lease: LeaseId) -> str:
+    return f"lease {lease[:12]}: looking it up on chain"
 
 
 async def sweep(release_unused: Callable[[frozenset[str]], Awaitable[frozenset[str]]], clock: Clock) -> None:
     """Release the volumes that no container had at two looks: their engine was killed, and said no goodbye."""
     suspects: frozenset[str] = frozenset()
+    trouble = Trouble("volumes", clock, log)
     while True:
         await clock.sleep_until(clock.steady() + SWEEP_SECONDS)
         try:
             suspects = await release_unused(suspects)
-        except ShaleError as error:
-            log.warning("volumes: %s", error)
+        except Exception as error:  # noqa: BLE001 - tried again at the next look
+            trouble.note(error)
+        else:
+            trouble.over()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from shale.addresses import parse_address
 from shale.chain.chain import Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
-from shale.clock import SystemClock
+from shale.chain.rpc import place_of
+from shale.clock import Clock, SystemClock
 from shale.containers.docker import DockerEngine
 from shale.containers.engine import Engine
 from shale.datasets.driver import VolumeDriver
@@ -59,6 +60,9 @@ from shale.units import Address
 
 log = logging.getLogger("shale.provider")
 
+Step = Callable[[str], None]
+"""Told of each step of the start as it begins, in words for a person."""
+
 
 @dataclass(slots=True)
 class Provider:
@@ -83,7 +87,7 @@ class Provider:
     service: Service
     topups: TopUps
 
-    async def announce(self) -> None:
+    async def announce(self, step: Step = lambda name: None) -> None:
         """Write this provider's record to the registry, if what stands there is not what is true."""
         operator = self.identity.operator
         offer = self.signing.offer_hash(await self.offers.current(await self.desk.free()))
@@ -95,18 +99,23 @@ class Provider:
             or not known.active
             or (known.endpoint, known.host_key, known.payout) != (self.config.endpoint, host_key, payout)
         ):
+            step("registering on the chain")
             await self.chain.register(0, self.config.endpoint, host_key, offer, payout)
             log.info("registered as %s at %s", operator, self.config.endpoint)
 
 
 @asynccontextmanager
-async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.Event) -> AsyncIterator[Provider]:
+async def wire(
+    home: Home, config: ProviderConfig, password: str, stop: asyncio.Event, step: Step = lambda name: None
+) -> AsyncIterator[Provider]:
     """The daemon's parts on the real adapters, checked; let go of at the end. Raises what the user must set up."""
     async with AsyncExitStack() as stack:
+        step("opening the operator's key")
         network = Network.load(home, config.network)
         identity = open_identity(home, password)
         operator = identity.operator
         clock = SystemClock()
+        step(f"asking the chain at {place_of(network.rpc_url)}")
         chain = FvmChain(
             network.deployment,
             network.rpc_url,
@@ -116,21 +125,26 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         )
         stack.push_async_callback(chain.close)
         await chain.check()
+        step("asking the Docker Engine")
         engine = DockerEngine(operator)
         stack.push_async_callback(engine.close)
         log.info("containers: %s", await engine.check())
         if not Path("/dev/fuse").exists():
             raise ConfigError("there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse")
+        step("loading the proving keys")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
         await _check_keys(chain, prover)
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
+        step("opening the books")
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
         stack.push_async_callback(store.close)
         indexes = private_dir(home.provider / "indexes")
         shelf = Shelf(store, indexes)
         miner = await _miner(chain, operator) or config.miner
-        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner))
+        volumes = FuseVolumes(home.provider / "mounts")
+        stack.push_async_callback(volumes.close)
+        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner), volumes.look_anew)
         await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
         machine = survey(config, home.provider)
@@ -140,8 +154,6 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         desk = Desk(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
-        volumes = FuseVolumes(home.provider / "mounts")
-        stack.push_async_callback(volumes.close)
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
         ledger_books, topups = LedgerBooks(store), TopUps(store, chain)
         meter = MeterParts(
@@ -168,10 +180,8 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             config, machine, shelf, clock, identity.account, signing, gateway.user, identity.host_key.public,
             miner,
         )  # fmt: skip
-        topups.on_raised = lifecycle.lengthen
         settlement = Settlement(store, ledger_books, chain, prover, clock, operator, domain)
-        service = Service(settlement, config.rules, clock, chain.gas_price)
-        lifecycle.on_ended = service.ended.set
+        service = _service(settlement, config, chain, lifecycle, topups, clock)
         metrics = CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
         faults = Faults(shelf, lifecycle, clock, metrics)
@@ -250,6 +260,16 @@ def _provider(
 async def _miner(chain: Chain, operator: Address) -> str:
     record = await chain.provider(operator)
     return f"f0{record.miner}" if record is not None and record.miner else ""
+
+
+def _service(
+    settlement: Settlement, config: ProviderConfig, chain: Chain, lifecycle: Lifecycle, topups: TopUps, clock: Clock
+) -> Service:
+    """What settles by itself; it hears of each lease that ends, as the leases hear of what was topped up."""
+    service = Service(settlement, config.rules, clock, chain.gas_price)
+    lifecycle.on_ended = service.ended.set
+    topups.on_raised = lifecycle.lengthen
+    return service
 
 
 async def _check_keys(chain: Chain, prover: Prover) -> None:

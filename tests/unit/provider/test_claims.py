@@ -104,6 +104,6 @@ async def test_without_a_miner_id_the_setting_is_named() -> None:
     claims = Claims("http://127.0.0.1:1/rpc/v1", "")
     async with claims.register() as register:
         assert register is None
-    assert "miner id" in claims.trouble
+    assert claims.trouble == "the miner id is not known: set chain.miner, or bind it in the registry"
     async with Claims("", "").register() as register:
         assert register is None

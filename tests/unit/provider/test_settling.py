@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from shale.clock import ManualClock
 from shale.errors import Unavailable
 from shale.provider.settling import (
@@ -25,9 +27,10 @@ FEE = AttoFil(1000)
 class Settling:
     """Counts settlements, which settle what ended; the first `failures` of them fail."""
 
-    def __init__(self, clock: ManualClock, failures: int = 0) -> None:
+    def __init__(self, clock: ManualClock, failures: int = 0, error: type[Exception] = Unavailable) -> None:
         self.runs: list[tuple[int, bool]] = []
         self.failures = failures
+        self.error = error
         self.ended: list[int] = []
         self.passes_over = False
         self.clock = clock
@@ -35,7 +38,7 @@ class Settling:
     async def run(self, redeem: bool = True) -> None:
         self.runs.append((self.clock.now(), redeem))
         if len(self.runs) <= self.failures:
-            raise Unavailable("the node does not answer")
+            raise self.error("the node does not answer")
         if not self.passes_over:
             self.ended.clear()
 
@@ -92,12 +95,14 @@ async def test_a_full_batch_does_not_wait() -> None:
     assert len(settling.runs) == 1
 
 
-async def test_a_settlement_that_failed_is_tried_again_and_told() -> None:
-    settling = Settling(ManualClock(), failures=2)
+@pytest.mark.parametrize("error", [Unavailable, KeyError, OSError])
+async def test_a_settlement_that_failed_is_tried_again_and_told(error: type[Exception]) -> None:
+    settling = Settling(ManualClock(), 2, error)
     async with running(settling) as service:
         ends(settling, service)
         await settling.clock.advance(601)
-        assert "the node does not answer" in service.trouble
+        assert ("the node does not answer" in service.trouble) == (error is Unavailable)
+        assert service.trouble
         await settling.clock.advance(2 * RETRY_SECONDS)
         assert (len(settling.runs), service.trouble) == (3, "")
         await settling.clock.advance(10 * RETRY_SECONDS)

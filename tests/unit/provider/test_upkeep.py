@@ -12,12 +12,12 @@ from tests.settlements import opening_of
 
 from shale.chain.chain import LeaseRecord
 from shale.chain.memory import MemoryChain
-from shale.errors import Unavailable
+from shale.clock import ManualClock
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.provider.store import Held
 from shale.provider.topups import TopUps
-from shale.provider.upkeep import FOLLOW_SECONDS, OVERDUE_SECONDS, follow
+from shale.provider.upkeep import FOLLOW_SECONDS, OVERDUE_SECONDS, SWEEP_SECONDS, follow, sweep
 from shale.units import ZERO, LeaseId, checked_address
 
 
@@ -111,13 +111,27 @@ async def never(lease: LeaseId, reason: EndReason) -> None:
     raise AssertionError("it runs on")
 
 
+async def test_volumes_are_looked_for_again_after_a_look_that_failed() -> None:
+    clock, looks = ManualClock(), []
+
+    async def release(suspects: frozenset[str]) -> frozenset[str]:
+        looks.append(suspects)
+        if len(looks) == 2:
+            raise RuntimeError("a bug")
+        return frozenset({"one"})
+
+    async with running(sweep(release, clock)):
+        await clock.advance(3 * SWEEP_SECONDS)
+    assert looks == [frozenset(), frozenset({"one"}), frozenset({"one"})]
+
+
 class Deaf(MemoryChain):
     """Does not answer for a lease that it doesn't have."""
 
     async def lease(self, lease: LeaseId) -> LeaseRecord | None:
         found = await super().lease(lease)
         if found is None:
-            raise Unavailable("the node does not answer")
+            raise RuntimeError("a bug in reading what the node answers")
         return found
 
 

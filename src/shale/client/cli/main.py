@@ -35,6 +35,7 @@ COMMANDS = {
     "piece": Entry(f"{_HERE}.piece:group", "Pack a folder as a dataset, and look into one.", "Run"),
     "ledger": Entry(f"{_HERE}.ledger:group", "A provider's ledger, by the chain alone.", "Run"),
     "chain": Entry(f"{_HERE}.chain:chain_group", "A chain of your own, and Shale's contracts on one.", "Run"),
+    "ceremony": Entry(f"{_HERE}.ceremony:group", "Make proving keys that nobody has to be trusted for.", "Run"),
     "demo": Entry("shale.demo.cli:command", "Show all of it on this machine.", "Run"),
 }
 

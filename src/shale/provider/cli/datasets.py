@@ -10,7 +10,7 @@ import click
 
 from shale.errors import ConfigError, Refused
 from shale.provider.cli.door import as_json, ask, follow
-from shale.provider.cli.reports import Reports
+from shale.provider.cli.reports import Reports, left_out
 
 
 @click.group()
@@ -65,8 +65,10 @@ def add(
             elif "skipped" in line:
                 skipped.append({"source": line["skipped"], "why": line["why"]})
     if not added:
-        first = skipped[0] if len(skipped) == 1 else None
-        why = f"{first['source']}: {first['why']}" if first else f"none of {len(skipped)} sources is a sound dataset"
+        why = f"none of {len(skipped)} sources is a sound dataset"
+        if len(skipped) == 1:
+            # Without --json it has just been shown.
+            why = left_out(skipped[0]["source"], skipped[0]["why"]) if json_output else "its source was left out"
         raise Refused(f"nothing was added: {why}", "look into it with shale piece inspect")
     if json_output:
         click.echo(json.dumps({"added": added, "skipped": skipped}))

@@ -45,6 +45,8 @@ class Reports:
                 self._move(_tail(line["reading"]), line["done"], line["total"])
             elif "scanning" in line:
                 self._move(f"into {_tail(line['scanning'])}", 0, None)
+            elif "waiting" in line and self._bar is not None:
+                self._move(f"waiting {waits(line)}", 0, None)
             else:
                 if not self._quiet:
                     self._say(*told(line))
@@ -83,11 +85,25 @@ def told(line: dict[str, Any]) -> tuple[str, bool]:
     if "unread" in line:
         return f"unread   {line['unread']}{_copy(line)}: {line['why']}", True
     if "skipped" in line:
-        source, why = line["skipped"], line["why"]
-        return f"left out {why if why.startswith(source) else f'{source}: {why}'}", True
+        return f"left out {left_out(line['skipped'], line['why'])}", True
+    if "waiting" in line:
+        return f"waiting  {waits(line)}", True
     if "notice" in line:
         return f"note     {line['notice']}", True
     return "", False
+
+
+def left_out(source: str, why: str) -> str:
+    """What was left out and why; most reasons name it already."""
+    inner = source.removeprefix("park:").partition("?")[0]
+    return why if inner in why else f"{source}: {why}"
+
+
+def waits(line: dict[str, Any]) -> str:
+    """What is waited for: its name, and for how long already, or which attempt on it this is."""
+    if "attempt" in line:
+        return f"for {line['waiting']}: attempt {line['attempt']} of {line['attempts']}"
+    return f"for {line['waiting']}: {line['seconds']} s"
 
 
 def _copy(line: dict[str, Any]) -> str:
