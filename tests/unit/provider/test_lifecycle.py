@@ -166,7 +166,7 @@ async def test_a_lease_that_the_chain_refuses_stands_frozen_until_the_books_can_
         await gate.wait()
         raise Refused("the collateral is gone")
 
-    monkeypatch.setattr(house.counter.desk.chain, "open_lease", refuse)
+    monkeypatch.setattr(house.counter.desk.chain, "open_leases", refuse)
     await house.start(held)
     with locked(house.counter.desk.store):
         gate.set()
