@@ -32,6 +32,7 @@ COMMANDS = {
     "provider": Entry("shale.provider.cli.main:group", "Lease out this machine.", "Run"),
     "piece": Entry(f"{_HERE}.piece:group", "Pack a folder as a dataset, and look into one.", "Run"),
     "chain": Entry(f"{_HERE}.chain:chain_group", "A chain of your own, and Shale's contracts on one.", "Run"),
+    "ceremony": Entry(f"{_HERE}.ceremony:group", "Make proving keys that nobody has to be trusted for.", "Run"),
     "demo": Entry("shale.demo.cli:command", "Show all of it on this machine.", "Run"),
 }
 
