@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shale.datasets import kernel
+from shale.datasets import kernel, sources
 from shale.datasets.holding import Holding
 from shale.units import Cid
 
@@ -39,3 +39,36 @@ async def pack_sample(folder: Path, seed: int = 1) -> Sample:
     car = folder / f"sample-{seed}.car"
     packed = await kernel.pack(tree, car)
     return Sample(car, packed.root, packed.piece, files)
+
+
+async def padded(sample: Sample, sector: Path, at: str) -> sources.Padded:
+    """The sample as a piece of a sector of 8 MiB."""
+    return await sources.pad(sample.car, sector, "8MiB", at)
+
+
+def sections(car: bytes) -> list[bytes]:
+    """The header of a CARv1 and its sections, each whole."""
+    parts = []
+    at = 0
+    while at < len(car):
+        length = shift = 0
+        begin = at
+        while True:
+            byte = car[at]
+            at += 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        at += length
+        parts.append(car[begin:at])
+    return parts
+
+
+async def two_pieces(sample: Sample, folder: Path) -> tuple[Path, Path]:
+    """One dataset over two CARs: its blocks dealt out, the root in the second."""
+    header, *blocks = sections(sample.car.read_bytes())
+    one, two = folder / "one.car", folder / "two.car"
+    one.write_bytes(header + b"".join(blocks[0::2]))
+    two.write_bytes(header + b"".join(blocks[1::2]))
+    return one, two

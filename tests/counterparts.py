@@ -255,7 +255,7 @@ class Both:
             dial=self._dial,
             probes=(self.probe,),
             policy=Policy(),
-            ask_state=self._ask_state,
+            ask_end=self._ask_end,
         )
 
         def changed() -> None:
@@ -276,6 +276,8 @@ class Both:
         for name in list(self.tasks):
             await self._stop(name)
         self.cut()
+        for task in self.serving:
+            task.cancel()
         await asyncio.gather(*self.serving, return_exceptions=True)
         self.books.close()
         await self.store.close()
@@ -306,11 +308,11 @@ class Both:
         await self.meter.serve(connection.provider)
         connection.cut()
 
-    async def _ask_state(self, rental: Rental) -> tuple[str, str]:
+    async def _ask_end(self, rental: Rental) -> tuple[End, str] | None:
         if not self.reachable or "meter" not in self.tasks:
             raise Unavailable("the provider can't be reached")
-        held = await self.kept()
-        return held.lease.state.value, held.lease.end_reason.text
+        final = (await self.kept()).final
+        return None if final is None else (final, SIGNING.sign(final, self.operator))
 
     async def _on_end(self, reason: EndReason) -> End:
         """What the lifecycle does, of it what the meter needs."""

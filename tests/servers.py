@@ -1,17 +1,18 @@
-"""Servers of pieces for tests: one file, by ranges or without."""
+"""Servers for tests: of one file, by ranges or without; and one that takes a request and says nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
 @contextmanager
-def served(path: Path, *, ranges: bool = True) -> Iterator[str]:
-    """The URL of a file on a server that serves ranges, or ignores that they are asked for."""
+def served(path: Path, *, ranges: bool = True, piece: str = "x") -> Iterator[str]:
+    """The URL of a file, under the name `piece`, on a server that serves ranges, or ignores that they are asked for."""
     content = path.read_bytes()
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,7 +36,28 @@ def served(path: Path, *, ranges: bool = True) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/piece/x"
+            yield f"http://127.0.0.1:{server.server_address[1]}/piece/{piece}"
         finally:
             server.shutdown()
             thread.join()
+
+
+@asynccontextmanager
+async def hanging(*, first_byte: bool = False) -> AsyncIterator[str]:
+    """The URL of a server that never answers, or of a piece only with its first byte."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if first_byte and b"bytes=0-0\r\n" in head:
+            said = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/4096\r\nContent-Length: 1\r\n\r\nx"
+            writer.write(said.encode())
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/piece/x"
+    finally:
+        over.set()
+        server.close()

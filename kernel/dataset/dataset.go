@@ -6,14 +6,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 	"github.com/shale-cloud/shale/kernel/piece/source"
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
-// maxPieces bounds the pieces of a dataset: each is an open file or connection.
-const maxPieces = 256
+const (
+	// maxPieces bounds the pieces of a dataset, as a manifest does: each is an open file, or a piece on a server.
+	maxPieces = 1024
+	// otherFiles is how many files a process has open beside those.
+	otherFiles = 64
+)
 
 // A Dataset is open until Close.
 type Dataset struct {
@@ -97,6 +104,9 @@ func openPieces(ctx context.Context, texts []string, stamps map[string]string) (
 	if len(texts) > maxPieces {
 		return nil, fmt.Errorf("a dataset of %d pieces, more than %d", len(texts), maxPieces)
 	}
+	if err := roomFor(len(texts)); err != nil {
+		return nil, err
+	}
 	var parts []piece.Source
 	joined, err := func() (piece.Source, error) {
 		for _, text := range texts {
@@ -120,13 +130,26 @@ func openPieces(ctx context.Context, texts []string, stamps map[string]string) (
 	return joined, nil
 }
 
+// roomFor says whether so many files can be open. The soft limit is the hard one: Go raises it.
+func roomFor(files int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if need := uint64(files + otherFiles); files > 1 && limit.Cur < need {
+		return fmt.Errorf("a dataset of %d pieces needs %d open files, and %d are allowed: raise the limit (ulimit -n, or LimitNOFILE= of the service)",
+			files, need, limit.Cur)
+	}
+	return nil
+}
+
 // An untilDone source is read until its context is done.
 type untilDone struct {
 	piece.Source
 	ctx context.Context
 }
 
-func (u untilDone) Stamp() string { return piece.Stamp(u.Source) }
+func (u untilDone) Beneath() piece.Source { return u.Source }
 
 func (u untilDone) ReadAt(p []byte, off int64) (int, error) {
 	if err := u.ctx.Err(); err != nil {

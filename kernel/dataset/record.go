@@ -37,6 +37,9 @@ type Piece struct {
 type Options struct {
 	// NoCommitment leaves the pieces' commitments and the proof out.
 	NoCommitment bool
+	// VerifyBlocks compares every block with its CID, in the pass that commits if there is one: a dataset with a block that
+	// isn't what it says gets no index, and the error is *BadBlocks; nor does one with a block that isn't there.
+	VerifyBlocks bool
 	// Reading, if set, wraps each piece that is read whole, of a total of bytes that are.
 	Reading func(total int64, part piece.Source) piece.Source
 }
@@ -61,6 +64,12 @@ func Build(ctx context.Context, texts []string, root, path string, options Optio
 }
 
 func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, options Options) (*Record, *unixfs.Tree, error) {
+	var states []piece.State
+	var known []bool
+	for _, part := range piece.Parts(src) {
+		state, ok := piece.StateOf(part)
+		states, known = append(states, state), append(known, ok)
+	}
 	index, err := piece.ScanCAR(src)
 	if err != nil {
 		return nil, nil, err
@@ -77,25 +86,45 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if options.VerifyBlocks {
+		if err := whole(tree, texts); err != nil {
+			return nil, nil, err
+		}
+	}
 	r := &Record{Root: root.String(), Contents: contentsOf(tree)}
 	r.RootPiece, block.Offset = piece.PartAt(src, block.Offset)
+	bad := &BadBlocks{}
 	for i, part := range piece.Parts(src) {
 		car := index.CARs[i]
 		p := Piece{Source: texts[i], Stamp: piece.Stamp(part), RawSize: part.Size(), Format: fmt.Sprintf("car-v%d", car.Version), Blocks: car.Blocks}
-		if !options.NoCommitment {
-			if options.Reading != nil {
-				part = options.Reading(src.Size(), part)
-			}
+		commit := func(part piece.Source) error {
 			if i == r.RootPiece {
-				err = r.prove(ctx, &p, part, root, block)
-			} else {
-				err = r.commit(ctx, &p, part)
+				return r.prove(ctx, &p, part, root, block)
 			}
-			if err != nil {
-				return nil, nil, err
-			}
+			return r.commit(ctx, &p, part)
+		}
+		if options.NoCommitment {
+			commit = nil
+		}
+		if options.Reading != nil && (commit != nil || options.VerifyBlocks) {
+			part = options.Reading(src.Size(), part)
+		}
+		switch {
+		case options.VerifyBlocks:
+			err = bad.verify(ctx, part, commit)
+		case commit != nil:
+			err = commit(part)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if state, ok := piece.StateOf(piece.Parts(src)[i]); ok != known[i] || !state.SameContent(states[i]) {
+			return nil, nil, fmt.Errorf("%s: changed while it was read: index it again when it is whole", part.Name())
 		}
 		r.Pieces = append(r.Pieces, p)
+	}
+	if bad.Faults > 0 {
+		return nil, nil, bad
 	}
 	return r, tree, ctx.Err()
 }

@@ -30,6 +30,7 @@ var (
 	_ fs.NodeGetattrer = (*folder)(nil)
 	_ fs.NodeReaddirer = (*folder)(nil)
 	_ fs.NodeStatfser  = (*folder)(nil)
+	_ fs.NodeFsyncer   = (*folder)(nil)
 )
 
 func folderAttr(number uint64) fs.StableAttr {
@@ -75,6 +76,8 @@ func (f *folder) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno 
 	return (&node{mount: f.volume}).Statfs(ctx, out)
 }
 
+func (f *folder) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
+
 // plain fills in what files and folders that aren't the dataset's have in common.
 func (v *volume) plain(out *fuse.Attr, number uint64, size int) {
 	out.Ino, out.Size, out.Blocks, out.Blksize, out.Nlink = number, uint64(size), uint64(size+511)/512, blockSize, 1
@@ -94,6 +97,7 @@ var (
 	_ fs.NodeGetattrer = (*fixedFile)(nil)
 	_ fs.NodeOpener    = (*fixedFile)(nil)
 	_ fs.NodeReader    = (*fixedFile)(nil)
+	_ fs.NodeFsyncer   = (*fixedFile)(nil)
 )
 
 func (f *fixedFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -109,6 +113,8 @@ func (f *fixedFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off in
 	off = min(off, int64(len(f.text)))
 	return fuse.ReadResultData(dest[:copy(dest, f.text[off:])]), 0
 }
+
+func (f *fixedFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
 
 func openReadOnly(flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {

@@ -29,12 +29,13 @@ const (
 type Mount struct {
 	dir    string
 	server *fuse.Server
+	gone   chan struct{}
 }
 
-// At mounts the tree at an existing directory, for all users to read. What a dead process left mounted there it
+// At mounts the tree at an existing directory, for all users to read, with a reader of its own. What a dead process left mounted there it
 // detaches first; a live FUSE mount it leaves alone and fails.
 func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
-	return at(dir, tree, &node{entry: tree.Root, reader: reader, mount: newVolume(tree)}, tree.Root.Number)
+	return at(dir, tree, reader, &node{entry: tree.Root, reader: reader, mount: newVolume(tree)}, tree.Root.Number)
 }
 
 func newVolume(tree *unixfs.Tree) *volume {
@@ -46,7 +47,7 @@ func newVolume(tree *unixfs.Tree) *volume {
 	return v
 }
 
-func at(dir string, tree *unixfs.Tree, root fs.InodeEmbedder, number uint64) (*Mount, error) {
+func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, root fs.InodeEmbedder, number uint64) (*Mount, error) {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return nil, errors.New("no /dev/fuse: load the fuse module (modprobe fuse)")
 	}
@@ -81,16 +82,52 @@ func at(dir string, tree *unixfs.Tree, root fs.InodeEmbedder, number uint64) (*M
 	} else {
 		options.Options = []string{"ro", "nosuid", "nodev"}
 	}
+	// Whoever reads must not wait for the kernel here, which may wait for that very reader.
+	changed := make(chan struct{}, 1)
+	reader.OnChange = func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
 	server, err := fs.Mount(dir, root, options)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot mount: %w", dir, err)
 	}
 	raiseReadAhead(dir)
-	return &Mount{dir: dir, server: server}, nil
+	m := &Mount{dir: dir, server: server, gone: make(chan struct{})}
+	go func() {
+		server.Wait()
+		close(m.gone)
+	}()
+	go m.dropPages(changed, root.EmbeddedInode())
+	return m, nil
 }
 
 // Wait returns when the tree isn't mounted any more, by whomever.
-func (m *Mount) Wait() { m.server.Wait() }
+func (m *Mount) Wait() { <-m.gone }
+
+// dropPages has the kernel drop what it keeps of files, whenever the sources have changed.
+func (m *Mount) dropPages(changed <-chan struct{}, root *fs.Inode) {
+	for {
+		select {
+		case <-m.gone:
+			return
+		case <-changed:
+			dropBelow(root)
+		}
+	}
+}
+
+func dropBelow(dir *fs.Inode) {
+	for _, child := range dir.Children() {
+		if child.IsDir() {
+			dropBelow(child)
+		} else {
+			_ = child.NotifyContent(0, 0) // one that the kernel has forgotten meanwhile keeps nothing
+		}
+	}
+}
 
 // Unmount takes the mount out of the name space, even while files in it are open: these fail from when the process
 // ends.

@@ -27,12 +27,19 @@ type packed struct {
 
 func pack(t *testing.T) packed {
 	t.Helper()
+	files := map[string][]byte{
+		"large.bin": random(5<<20 + 123), "a/small.txt": []byte("small"), "a/b/empty": {}, "a/数据": []byte("utf-8"),
+	}
+	for i := range 1000 {
+		files[fmt.Sprintf("many/entry-%04d", i)] = []byte{byte(i)}
+	}
+	return packOf(t, files)
+}
+
+func packOf(t testing.TB, files map[string][]byte) packed {
+	t.Helper()
 	p := packed{dir: t.TempDir(), car: filepath.Join(t.TempDir(), "d.car")}
-	content := make([]byte, 5<<20+123)
-	rand.New(rand.NewSource(3)).Read(content)
-	for name, data := range map[string][]byte{
-		"large.bin": content, "a/small.txt": []byte("small"), "a/b/empty": {}, "a/数据": []byte("utf-8"),
-	} {
+	for name, data := range files {
 		path := filepath.Join(p.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -41,19 +48,10 @@ func pack(t *testing.T) packed {
 			t.Fatal(err)
 		}
 	}
-	for i := range 1000 {
-		path := filepath.Join(p.dir, "many", fmt.Sprintf("entry-%04d", i))
-		if i == 0 {
-			if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.WriteFile(path, []byte{byte(i)}, 0o644); err != nil {
+	if _, ok := files["a/small.txt"]; ok {
+		if err := os.Symlink("../large.bin", filepath.Join(p.dir, "a", "link")); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Symlink("../large.bin", filepath.Join(p.dir, "a", "link")); err != nil {
-		t.Fatal(err)
 	}
 	car, err := piece.CreateCAR(p.car)
 	if err != nil {
@@ -70,7 +68,14 @@ func pack(t *testing.T) packed {
 }
 
 // mountAt mounts the CAR until the test ends, and collects its faults.
-func mountAt(t *testing.T, car, dir string) (*mount.Mount, func() []unixfs.Fault) {
+func mountAt(t testing.TB, car, dir string) (*mount.Mount, func() []unixfs.Fault) {
+	t.Helper()
+	m, _, faults := mountedWith(t, car, dir)
+	return m, faults
+}
+
+// mountedWith is mountAt, with the mount's reader.
+func mountedWith(t testing.TB, car, dir string) (*mount.Mount, *unixfs.Reader, func() []unixfs.Fault) {
 	t.Helper()
 	src, err := piece.OpenFile(car)
 	if err != nil {
@@ -101,14 +106,14 @@ func mountAt(t *testing.T, car, dir string) (*mount.Mount, func() []unixfs.Fault
 		m.Wait()
 		src.Close()
 	})
-	return m, func() []unixfs.Fault {
+	return m, reader, func() []unixfs.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		return faults
 	}
 }
 
-func isMounted(t *testing.T, dir string) bool {
+func isMounted(t testing.TB, dir string) bool {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -229,6 +234,22 @@ func TestNothingCanBeWritten(t *testing.T) {
 	} {
 		if !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestWhatIsOnlyReadCanBeSynced(t *testing.T) {
+	p := pack(t)
+	dir := t.TempDir()
+	mountAt(t, p.car, dir)
+	for _, name := range []string{"large.bin", "a", "."} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd := int(f.Fd())
+		if err := errors.Join(f.Sync(), syscall.Fdatasync(fd), f.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -31,6 +32,8 @@ const (
 const (
 	// blocksAtOnce bounds the blocks that are in memory to be verified.
 	blocksAtOnce = 4
+	// toldAgain is after how long a fault is told again.
+	toldAgain = time.Minute
 	// maxCIDText is longer than any text of a CID that names a block.
 	maxCIDText = 128
 )
@@ -41,19 +44,20 @@ type Proofs struct {
 	// Source is what the tree was built from, and Piece an inclusion proof as JSON, or nil.
 	Source piece.Source
 	Piece  []byte
-	// OnFault, if set, is told of the first fault in each block. It must not block.
+	// OnFault, if set, is told of the first fault in each block, again after a minute. It must not block.
 	OnFault func(*unixfs.Fault)
 
-	tree     *unixfs.Tree
-	slots    chan struct{}
-	mu       sync.Mutex
-	verified map[int64]bool // by offset; false once a fault was reported
+	tree    *unixfs.Tree
+	slots   chan struct{}
+	mu      sync.Mutex
+	told    map[int64]bool // blocks, by offset, whose faults were, in the minute since
+	cleared time.Time
 }
 
 // WithProofs mounts as At does, with the tree in the folder data of dir, and in the folder proofs blocks/CID, each dag-pb
 // block of the tree by any text of its CID, and piece.json.
 func WithProofs(dir string, tree *unixfs.Tree, reader *unixfs.Reader, proofs *Proofs) (*Mount, error) {
-	proofs.tree, proofs.slots, proofs.verified = tree, make(chan struct{}, blocksAtOnce), map[int64]bool{}
+	proofs.tree, proofs.slots = tree, make(chan struct{}, blocksAtOnce)
 	v := newVolume(tree)
 	beside := []listed{{blocksDir, folderAttr(3), func() fs.InodeEmbedder {
 		return &folder{volume: v, number: 3, find: proofs.find(v)}
@@ -68,7 +72,7 @@ func WithProofs(dir string, tree *unixfs.Tree, reader *unixfs.Reader, proofs *Pr
 		}},
 		{proofsDir, folderAttr(2), func() fs.InodeEmbedder { return &folder{volume: v, number: 2, entries: beside} }},
 	}}
-	return at(dir, tree, top, folderAttr(1).Ino)
+	return at(dir, tree, reader, top, folderAttr(1).Ino)
 }
 
 // find looks for the block that a name is the CID of.
@@ -89,42 +93,34 @@ func (p *Proofs) find(v *volume) func(name string) (listed, bool) {
 	}
 }
 
-// read fills dst from a block, which is verified as a whole when it is read for the first time.
+// read fills dst from a block, which is verified as a whole at each read: the kernel keeps what it was given.
 func (p *Proofs) read(id cid.Cid, block piece.Block, dst []byte, off int64) error {
-	p.mu.Lock()
-	verified, known := p.verified[block.Offset]
-	p.mu.Unlock()
-	if verified {
-		if n, err := p.Source.ReadAt(dst, block.Offset+off); n < len(dst) {
-			return p.fault(id, block, "unreadable", fmt.Sprintf("unreadable: %v", err), true)
-		}
-		return nil
-	}
 	p.slots <- struct{}{}
 	defer func() { <-p.slots }()
 	whole := make([]byte, block.Size)
 	if n, err := p.Source.ReadAt(whole, block.Offset); n < len(whole) {
-		return p.fault(id, block, "unreadable", fmt.Sprintf("unreadable: %v", err), !known)
+		return p.fault(id, block, "unreadable", fmt.Sprintf("unreadable: %v", err))
 	}
 	if unixfs.CheckBlock(id, whole) != nil {
-		return p.fault(id, block, "corrupt", "corrupt", !known)
+		return p.fault(id, block, "corrupt", "corrupt")
 	}
-	p.mu.Lock()
-	p.verified[block.Offset] = true
-	p.mu.Unlock()
 	copy(dst, whole[off:])
 	return nil
 }
 
-func (p *Proofs) fault(id cid.Cid, block piece.Block, kind, reason string, told bool) error {
+func (p *Proofs) fault(id cid.Cid, block piece.Block, kind, reason string) error {
 	p.mu.Lock()
-	p.verified[block.Offset] = false
+	if time.Since(p.cleared) > toldAgain {
+		p.told, p.cleared = map[int64]bool{}, time.Now()
+	}
+	known := p.told[block.Offset]
+	p.told[block.Offset] = true
 	p.mu.Unlock()
 	src, offset := piece.Locate(p.Source, block.Offset)
 	fault := &unixfs.Fault{
 		Source: src.Name(), Path: proofsDir + "/" + blocksDir, CID: id, Offset: offset, Kind: kind, Reason: reason,
 	}
-	if told && p.OnFault != nil {
+	if !known && p.OnFault != nil {
 		p.OnFault(fault)
 	}
 	return fault
@@ -143,6 +139,7 @@ var (
 	_ fs.NodeGetattrer = (*blockFile)(nil)
 	_ fs.NodeOpener    = (*blockFile)(nil)
 	_ fs.NodeReader    = (*blockFile)(nil)
+	_ fs.NodeFsyncer   = (*blockFile)(nil)
 )
 
 func (b *blockFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -165,3 +162,5 @@ func (b *blockFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off in
 	}
 	return fuse.ReadResultData(dest), 0
 }
+
+func (b *blockFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }

@@ -4,8 +4,6 @@ package piece
 import (
 	"fmt"
 	"io"
-	"os"
-	"syscall"
 )
 
 // A Source is the bytes of one piece payload, open for as long as anybody reads from it.
@@ -16,34 +14,6 @@ type Source interface {
 	Size() int64
 	Name() string
 }
-
-type fileSource struct {
-	*os.File
-	size  int64
-	stamp string
-}
-
-// OpenFile opens a regular file as a source. The file stays readable after it is renamed or unlinked.
-func OpenFile(path string) (Source, error) {
-	// O_NONBLOCK so that a FIFO under this name is refused below and doesn't hang the open.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	return &fileSource{f, info.Size(), fileStamp(info)}, nil
-}
-
-func (s *fileSource) Size() int64   { return s.size }
-func (s *fileSource) Stamp() string { return s.stamp }
 
 // A FormatError is a source whose bytes are not what their format demands, and where.
 type FormatError struct {

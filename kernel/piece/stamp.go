@@ -12,7 +12,7 @@ const maxStamp = 512
 // Stamp tells one version of a source's bytes from another without reading them: of a file its size, modification time
 // and inode, of a URL its size and ETag. It is empty if the source has no such mark.
 func Stamp(src Source) string {
-	s, ok := src.(interface{ Stamp() string })
+	s, ok := bottom(src).(interface{ Stamp() string })
 	if !ok {
 		return ""
 	}

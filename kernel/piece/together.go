@@ -20,20 +20,28 @@ type Whole struct {
 }
 
 // VerifyWhole is VerifyBlocks of all blocks, and CommitTo, in one pass over the source.
-func VerifyWhole(ctx context.Context, src Source) (Whole, error) {
-	w := Whole{}
+func VerifyWhole(ctx context.Context, src Source) (w Whole, err error) {
+	w.Checked, w.Blocks, err = VerifyBeside(ctx, src, func(src Source) (err error) {
+		w.Commitment, err = CommitTo(ctx, src)
+		return err
+	})
+	return w, err
+}
+
+// VerifyBeside is VerifyBlocks of all blocks of a source that lead reads through meanwhile, in order and to its end: what
+// lead reads of the source that it is given is read once. err is what lead returns, blocks what VerifyBlocks does.
+func VerifyBeside(ctx context.Context, src Source, lead func(Source) error) (checked Checked, blocks, err error) {
 	s := &shared{Source: src}
 	s.moved = sync.NewCond(&s.mu)
 	var walk sync.WaitGroup
 	walk.Go(func() {
-		w.Checked, w.Blocks = verifyBlocks(ctx, s, 0, 4)
+		checked, blocks = verifyBlocks(ctx, s, 0, 4)
 		s.stop(&s.followed)
 	})
-	c, err := CommitTo(ctx, leader{s})
+	err = lead(leader{s})
 	s.stop(&s.led)
 	walk.Wait()
-	w.Commitment = c
-	return w, err
+	return checked, blocks, err
 }
 
 // A shared source is read by a leader, in order, and by followers, who get what the leader read while it is kept, and
@@ -61,13 +69,16 @@ func (s *shared) stop(flag *bool) {
 	s.moved.Broadcast()
 }
 
-// A leader reads in order, not too far ahead of who follows.
+// A leader reads in order, not too far ahead of who follows. What it reads again, or beside, it reads for itself.
 type leader struct{ *shared }
 
 func (l leader) ReadAt(p []byte, off int64) (int, error) {
 	n, err := l.Source.ReadAt(p, off)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if off != l.end {
+		return n, err
+	}
 	for !l.followed && off > l.wanted+ahead {
 		l.moved.Wait()
 	}

@@ -2,12 +2,14 @@ package piece
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -33,10 +35,12 @@ type Checked struct {
 	Problems []Problem
 }
 
-// note records a problem.
+// note records a problem. Blocks are verified side by side: of those found the ones that stand first are kept, in order.
 func (c *Checked) note(offset int64, reason string) {
-	if c.Faults++; c.Faults <= maxProblems {
-		c.Problems = append(c.Problems, Problem{offset, reason})
+	c.Faults++
+	at, _ := slices.BinarySearchFunc(c.Problems, offset, func(p Problem, offset int64) int { return cmp.Compare(p.Offset, offset) })
+	if c.Problems = slices.Insert(c.Problems, at, Problem{offset, reason}); len(c.Problems) > maxProblems {
+		c.Problems = c.Problems[:maxProblems]
 	}
 }
 

@@ -75,6 +75,13 @@ func (c *leafCache) load(leaf int, p []byte, within int64, fetch func(buf []byte
 	return fault
 }
 
+// drop forgets every leaf. Loads under way go to who waits for them, and to nobody else.
+func (c *leafCache) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.of)
+}
+
 func (c *leafCache) touch(leaf int) *slot {
 	s := c.of[leaf]
 	if s != nil {

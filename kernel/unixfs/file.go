@@ -46,17 +46,8 @@ func (f *fileBuilder) node(n *node, level int) error {
 			}
 			continue
 		}
-		child, ok, err := f.builder.node(id, at, f.entry)
-		if err != nil {
-			return err
-		}
 		start := f.size
-		if ok {
-			err = f.node(child, level+1)
-		} else {
-			err = f.absent(id, size, at)
-		}
-		if err != nil {
+		if err := f.child(id, size, level+1, at); err != nil {
 			return err
 		}
 		if f.size-start != size {
@@ -65,6 +56,29 @@ func (f *fileBuilder) node(n *node, level int) error {
 	}
 	if stated := u.FileSize(); stated != 0 && stated != uint64(f.size-before) {
 		return f.fail(at, "a file of %d bytes, stated are %d", f.size-before, stated)
+	}
+	return nil
+}
+
+// child appends a dag-pb node below another, size bytes of the file if it isn't there.
+func (f *fileBuilder) child(id blockID, size int64, level int, at int64) error {
+	ordinal, stored := f.ordinal(id)
+	if before, ok := f.laidOut[ordinal]; ok && stored {
+		return f.repeat(before, at)
+	}
+	n, ok, err := f.builder.node(id, at, f.entry)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return f.absent(id, size, at)
+	}
+	s := stretch{entry: f.entry, from: len(f.entry.extents), at: f.size}
+	if err := f.node(n, level); err != nil {
+		return err
+	}
+	if s.to, s.size = len(f.entry.extents), f.size-s.at; stored {
+		f.laidOut[ordinal] = s
 	}
 	return nil
 }
@@ -131,8 +145,8 @@ func (f *fileBuilder) extend(leaf uint32, size int64, at int64) error {
 	if size == 0 {
 		return nil
 	}
-	if f.extents++; f.extents > maxExtents {
-		return f.fail(at, "the DAG unfolds to more than %d leaves", maxExtents)
+	if err := f.counts(f.entry, 1, at); err != nil {
+		return err
 	}
 	if size > maxFileSize-f.size {
 		return f.fail(at, "a file of more than %d bytes", int64(maxFileSize))

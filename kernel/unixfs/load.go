@@ -40,6 +40,7 @@ type loading struct {
 	extents    []extent
 	children   []*Entry // each entry but the root, in the order of numbers
 	depth      []uint8
+	bytes      int64
 }
 
 func (l *loading) errorf(format string, args ...any) error {
@@ -196,6 +197,9 @@ func (l *loading) entry(e *Entry, i int) (int, error) {
 	seconds, nanos := int64(le.Uint64(row[12:])), le.Uint32(row[20:])
 	if row[1]&^hasTime != 0 || nanos > 999_999_999 || e.Mode > 0o777 || e.Type > Symlink || e.Size < 0 || e.Size > maxFileSize {
 		return 0, l.errorf("entry %d is malformed", i+1)
+	}
+	if l.bytes += e.Size; l.bytes > maxBytes {
+		return 0, l.errorf("files of more than %d bytes", int64(maxBytes))
 	}
 	if row[1] == hasTime {
 		e.MTime = time.Unix(seconds, int64(nanos))

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -36,25 +38,36 @@ type Fault struct {
 	Path   string
 	CID    cid.Cid
 	Offset int64  // of the block in the source; -1 if it isn't there
-	Kind   string // "missing", "corrupt" or "unreadable"
+	Kind   string // "missing", "corrupt" or "unreadable"; "changed" of a source whose bytes may be others now
 	Reason string
 }
 
 func (f *Fault) Error() string {
+	if f.Kind == Changed {
+		return f.Source + ": " + f.Reason
+	}
 	return fmt.Sprintf("%s: offset %d: %s: block %s is %s", f.Source, f.Offset, f.Path, f.CID, f.Reason)
 }
 
-// A Reader reads the files of a tree. It is safe for concurrent use and closes nothing.
+// A Reader reads the files of a tree. It is safe for concurrent use and closes nothing. A leaf that was verified is taken
+// for sound only while its source is in the state in which it was: see epoch.
 type Reader struct {
-	// OnFault, if set before the first read, is told of the first fault in each leaf. It must not block.
+	// OnFault, if set before the first read, is told of the first fault in each leaf, again after a minute and after a
+	// change, and of changes. It must not block.
 	OnFault func(*Fault)
+	// OnChange, if set before the first read, is told that what others keep of the files may not be what the source holds.
+	// It must not block.
+	OnChange func()
 
-	src      piece.Source
-	tree     *Tree
-	verify   Verify
-	verified bitmap
-	reported bitmap
-	cache    *leafCache
+	src     piece.Source
+	parts   []piece.Source
+	tree    *Tree
+	verify  Verify
+	cache   *leafCache
+	current atomic.Pointer[epoch]
+	turning sync.Mutex // from one epoch to the next
+	// toldChange is when a change was told last, by the clock of epochs; 0 before. It is guarded by turning.
+	toldChange time.Duration
 }
 
 func NewReader(src piece.Source, tree *Tree, verify Verify) *Reader {
@@ -62,14 +75,9 @@ func NewReader(src piece.Source, tree *Tree, verify Verify) *Reader {
 	for i := range tree.leaves {
 		largest = max(largest, int(tree.leaves[i].size))
 	}
-	return &Reader{
-		src:      src,
-		tree:     tree,
-		verify:   verify,
-		verified: newBitmap(len(tree.leaves)),
-		reported: newBitmap(len(tree.leaves)),
-		cache:    newLeafCache(largest),
-	}
+	r := &Reader{src: src, parts: piece.Parts(src), tree: tree, verify: verify, cache: newLeafCache(largest)}
+	r.current.Store(r.newEpoch())
+	return r
 }
 
 // ReadAt reads a file as io.ReaderAt does. An error other than io.EOF is a *Fault: nothing of the leaf in which it lies
@@ -94,8 +102,8 @@ func (r *Reader) ReadAt(e *Entry, p []byte, off int64) (int, error) {
 		part := p[n:min(int64(len(p)), int64(n)+end-x.at-within)]
 		if fault := r.readLeaf(int(x.leaf), part, within); fault != nil {
 			fault.Path = e.Path()
-			if r.reported.set(int(x.leaf)) && r.OnFault != nil {
-				r.OnFault(fault)
+			if r.current.Load().tells(int(x.leaf)) {
+				r.tell(fault)
 			}
 			return n, fault
 		}
@@ -111,15 +119,23 @@ func (r *Reader) readLeaf(number int, p []byte, within int64) *Fault {
 		return r.fault(l, "missing", "missing")
 	}
 	within += int64(l.start)
-	switch {
-	case l.hash == identity:
+	if l.hash == identity {
 		copy(p, r.tree.inline[l.offset+within:])
 		return nil
-	case r.verify == Never, r.verify == FirstTouch && r.verified.has(number):
+	}
+	if r.verify == Never {
+		return r.fetch(l, p, within)
+	}
+	if now := r.current.Load(); r.verify == FirstTouch && now.verified.has(number) {
 		if r.cache.copy(number, p, within) {
 			return nil
 		}
-		return r.fetch(l, p, within)
+		fault := r.fetch(l, p, within)
+		// Whatever was changed before these bytes were read, shows now.
+		if r.stands(now, l.offset) {
+			return fault
+		}
+		clear(p)
 	}
 	if len(p) == int(l.size) {
 		// All of the block is asked for: it is verified where it is wanted, and nothing of it left when it is bad.
@@ -140,13 +156,16 @@ func (r *Reader) readLeaf(number int, p []byte, within int64) *Fault {
 
 // fetchVerified reads the whole block.
 func (r *Reader) fetchVerified(number int, l *leaf, block []byte) *Fault {
+	now, at := r.current.Load(), time.Now()
 	if fault := r.fetch(l, block, 0); fault != nil {
 		return fault
 	}
 	if !l.verifies(block) {
 		return r.fault(l, "corrupt", "corrupt")
 	}
-	r.verified.set(number)
+	if now.lasts(r.partAt(l.offset), at) {
+		now.verified.set(number)
+	}
 	return nil
 }
 
@@ -158,17 +177,13 @@ func (r *Reader) fetch(l *leaf, p []byte, within int64) *Fault {
 	return nil
 }
 
+func (r *Reader) tell(f *Fault) {
+	if r.OnFault != nil {
+		r.OnFault(f)
+	}
+}
+
 func (r *Reader) fault(l *leaf, kind, reason string) *Fault {
 	part, offset := piece.Locate(r.src, l.offset)
 	return &Fault{Source: part.Name(), CID: l.cid(), Offset: offset, Kind: kind, Reason: reason}
 }
-
-// A bitmap is a set of small numbers that many goroutines add to.
-type bitmap []uint32
-
-func newBitmap(n int) bitmap { return make(bitmap, (n+31)/32) }
-
-func (b bitmap) has(i int) bool { return atomic.LoadUint32(&b[i/32])&(1<<(i%32)) != 0 }
-
-// set reports whether i is new.
-func (b bitmap) set(i int) bool { return atomic.OrUint32(&b[i/32], 1<<(i%32))&(1<<(i%32)) == 0 }

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterable
 from typing import Any
+
+from shale.errors import InputRefused
 
 MAX_DEPTH = 32
 """Our messages need four; a node's answers a few more."""
@@ -29,3 +32,24 @@ def read_json(raw: bytes | bytearray) -> Any:
         elif first in b"]}":
             depth -= 1
     return json.loads(raw.decode())
+
+
+async def read_object(chunks: AsyncIterable[bytes], most: int, hint: str) -> dict[str, Any]:
+    """The JSON object of a request's body of at most `most` bytes; nothing, or null, is an empty one.
+
+    Raises InputRefused; `hint` says what a caller does about a body that is no such object.
+    """
+    raw = bytearray()
+    async for chunk in chunks:
+        raw += chunk
+        if len(raw) > most:
+            raise InputRefused("the request is too large", f"keep it within {most} bytes")
+    try:
+        value = read_json(raw or b"{}")
+    except ValueError:
+        raise InputRefused("the request is not JSON", hint) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputRefused("the request is not a JSON object", hint)
+    return value

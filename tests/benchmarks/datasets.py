@@ -119,11 +119,28 @@ def _random(folder: Path) -> list[Row]:
 
     with mounts.shale(car, point), mounts.mfusepy(raw, beside):
         reading.sequential(point / raw.name)
+        both = (lambda: asked(point / raw.name), lambda: asked(beside / raw.name))
+        idle, other_idle = medians(*both, runs=RANDOM_RUNS)
         with reading.awake():
-            median, other = medians(lambda: asked(point / raw.name), lambda: asked(beside / raw.name), runs=RANDOM_RUNS)
+            awake, other_awake = medians(*both, runs=RANDOM_RUNS)
         four, one = medians(lambda: asking(4), lambda: asking(1), runs=RANDOM_RUNS)
     return [
-        row("random 4 KiB, median", median, "µs", peer="mfusepy, pread alone", peer_value=other, at_most=15),
+        row(
+            "random 4 KiB, median, processors kept awake",
+            awake,
+            "µs",
+            peer="mfusepy, pread alone, kept awake",
+            peer_value=other_awake,
+            at_most=15,
+        ),
+        row(
+            "random 4 KiB, median, processors left to idle",
+            idle,
+            "µs",
+            peer="mfusepy, pread alone",
+            peer_value=other_idle,
+            at_most=15,
+        ),
         row("four readers, random 4 KiB", four, "/s", peer="one reader", peer_value=one, times_at_least=1.5),
     ]
 

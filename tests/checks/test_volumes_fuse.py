@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.cars import Sample, pack_sample
 
 from shale.datasets.checks import VolumesChecks
 from shale.datasets.fuse import FuseVolumes
+from shale.datasets.holding import Holding
 from shale.datasets.place import Place
 from shale.datasets.volumes import Volumes
 from shale.units import Cid
@@ -21,6 +23,9 @@ class FuseBench:
     def __init__(self, folder: Path, one: Sample, two: Sample) -> None:
         self.folder = folder
         self.holding, self.other = one.holding, two.holding
+        again = one.car.with_suffix(".again.car")
+        shutil.copy(one.car, again)
+        self.copy = Holding(one.root, (str(again),))
         self.opened: list[FuseVolumes] = []
         self.volumes: Volumes = self.another()
 

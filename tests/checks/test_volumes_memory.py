@@ -14,8 +14,10 @@ from shale.units import Cid
 class MemoryBench:
     holding, other = Holding(Cid("bafyone"), ("/cars/one.car",)), Holding(Cid("bafytwo"), ("/cars/two.car",))
 
+    copy = Holding(Cid("bafyone"), ("http://far/piece/one",))
+
     def __init__(self) -> None:
-        self.sources = {holding.sources[0]: holding.root for holding in (self.holding, self.other)}
+        self.sources = {holding.sources[0]: holding.root for holding in (self.holding, self.other, self.copy)}
         self.first = MemoryVolumes(self.sources)
         self.volumes: Volumes = self.first
 

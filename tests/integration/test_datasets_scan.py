@@ -16,6 +16,15 @@ from shale.units import Cid
 HEAD = bytes.fromhex("3aa265726f6f747381d82a58250001701220") + b"\x11" * 14
 
 
+def only(claims: dict[Cid, int]) -> scan.Seek:
+    """What is claimed in sector 7 of f01000, and nothing else."""
+
+    async def seek(miner: int, sector: int) -> scan.Sought:
+        return scan.Sought(claims if (miner, sector) == (1000, 7) else {}, others=False)
+
+    return seek
+
+
 @pytest.fixture
 async def sample(tmp_path: Path) -> Sample:
     return await pack_sample(tmp_path)
@@ -28,9 +37,9 @@ async def test_of_several_claimed_sizes_the_commitment_tells_which(sample: Sampl
     twice = place.size * 2
     deal = (await kernel.commp(f"sector:{sector}?offset=0&size={twice}")).v1
     claims = {deal: twice, Cid("baga6ea4seaqmfldjtozgne6adk7eve2vdxte7vzlivae7nzsbrawobo546zkijq"): place.size}
-    found = await scan.scan(str(sector), lambda miner, number: claims if (miner, number) == (1000, 7) else {})
+    found = await scan.scan(str(sector), only(claims))
     assert [candidate.source for candidate in found.candidates] == [f"sector:{sector}?offset=0&size={twice}"]
-    assert found.candidates[0].expected == frozenset(claims)
+    assert found.candidates[0].expected.pieces == frozenset(claims)
     assert found.skipped == []
 
 
@@ -38,7 +47,7 @@ async def test_a_car_that_no_claim_of_the_sector_names_is_told_with_its_offset(s
     sector = tmp_path / "s-t01000-7"
     await sources.pad(sample.car, sector, "8MiB", "4MiB")
     others = {Cid(f"piece{size}"): size for size in (1 << 20, 1 << 21)}
-    found = await scan.scan(str(sector), lambda miner, number: others)
+    found = await scan.scan(str(sector), only(others))
     assert found.candidates == []
     assert next(skipped.why for skipped in found.skipped).startswith(f"offset {4 << 20}: ")
 

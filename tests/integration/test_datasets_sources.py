@@ -15,6 +15,7 @@ from tests.servers import served
 
 from shale.datasets import kernel, sources
 from shale.datasets.mountinfo import is_mounted
+from shale.datasets.processes import named
 from shale.errors import Refused
 
 
@@ -35,7 +36,7 @@ async def test_a_dataset_in_a_sector_is_listed_and_read(tmp_path: Path) -> None:
     }
     assert (await kernel.commp(padded.source)).v1 == sample.piece
     out = tmp_path / "back.car"
-    assert await sources.unpad(padded.source, out) == padded.raw_size
+    assert await sources.unpad(padded.source, out) == sources.Unpadded(padded.raw_size, 0)
     assert out.read_bytes() == sample.car.read_bytes()
 
 
@@ -105,8 +106,13 @@ async def test_the_commands_answer_in_json(tmp_path: Path) -> None:
     assert json.loads(shale("piece", "verify", padded["source"], "--piece", sample.piece, "--json").stdout)["ok"]
     back = tmp_path / "back.car"
     assert json.loads(shale("piece", "unpad", padded["source"], back, "--json").stdout) == {
-        "raw_size": sample.car.stat().st_size
+        "raw_size": sample.car.stat().st_size,
+        "trailing_zeros": 0,
     }
+    whole = padded["source"].partition("&raw=")[0]
+    longer = shale("piece", "unpad", whole, tmp_path / "padded.car")
+    zeros = (tmp_path / "padded.car").stat().st_size - sample.car.stat().st_size
+    assert f"the last {zeros} bytes are zeros".encode() in longer.stderr
     sample.car.write_bytes(sample.car.read_bytes()[:-7])
     broken = shale("piece", "verify", sample.car, "--json")
     assert broken.returncode == 1
@@ -127,3 +133,22 @@ async def test_the_mount_command_unmounts_at_the_end(tmp_path: Path) -> None:
     mounted.send_signal(signal.SIGTERM)
     assert await mounted.wait() == 143
     assert not is_mounted(folder)
+
+
+async def test_the_mount_ends_with_its_command_that_is_killed(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    program = Path(sys.executable).with_name("shale")
+    mounted = await asyncio.create_subprocess_exec(
+        program, "piece", "mount", sample.car, folder, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    assert mounted.stdout is not None
+    assert json.loads(await mounted.stdout.readline()) == {"event": "ready"}
+    held = named("shale-kernel", str(folder))
+    assert held
+    mounted.kill()
+    await mounted.wait()
+    async with asyncio.timeout(30):
+        while is_mounted(folder) or any(process.lives for process in held):
+            await asyncio.sleep(0.01)

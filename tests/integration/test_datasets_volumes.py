@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.cars import Sample, pack_sample
+from tests.servers import hanging
 
 from shale.datasets.fuse import FuseVolumes
 from shale.datasets.holding import Holding
 from shale.datasets.mountinfo import is_mounted
 from shale.datasets.place import Place
 from shale.datasets.processes import Process, named
-from shale.datasets.volumes import Fault
+from shale.datasets.volumes import Fault, release_everywhere
 from shale.errors import Refused
 from shale.units import Cid
 
@@ -100,6 +101,28 @@ async def test_the_mount_outlives_the_process_that_made_it(tmp_path: Path, sampl
     data = Path(made.stdout.strip()) / "data"
     assert (data / "readme.txt").read_bytes() == sample.files["readme.txt"]
     await after.release(sample.root, WHO)
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("first_byte", [False, True])
+async def test_a_dataset_whose_server_hangs_holds_up_no_other(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path, first_byte: bool
+) -> None:
+    other = await pack_sample(tmp_path, 2)
+    async with hanging(first_byte=first_byte) as url:
+        stuck = asyncio.create_task(volumes.hold(Holding(other.root, (url,)), WHO))
+        place = Place(volumes.place(other.root).parent)
+        while first_byte and place.process is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            await volumes.hold(sample.holding, WHO)
+            assert await volumes.holders() == {sample.root: {WHO}}
+            await release_everywhere(volumes, WHO)
+            assert await volumes.holders() == {}
+        assert not stuck.done()
+        stuck.cancel()
+        await asyncio.wait([stuck])
     assert nothing_left(tmp_path)
 
 
@@ -197,6 +220,28 @@ async def test_a_corrupt_block_is_an_error_for_its_reader_and_told(
     at = sample.car.read_bytes().index(sample.files["train/images.bin"][:4096])
     assert fault.offset == at
     assert str(fault) == f"dataset fault at train/images.bin, offset {at} of the piece: corrupt block"
+
+
+async def test_a_piece_that_was_replaced_and_checked_is_taken_up(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    holding = corrupted(sample, tmp_path)
+    told: asyncio.Queue[Fault] = asyncio.Queue()
+    volumes.on_fault = told.put_nowait
+    file = await volumes.hold(holding, WHO) / "data" / "train/images.bin"
+    with pytest.raises(OSError, match="Input/output"):
+        await asyncio.to_thread(file.read_bytes)
+    assert (await asyncio.wait_for(told.get(), 30)).kind == "corrupt"
+    copy = tmp_path / "copy.car"
+    copy.write_bytes(sample.car.read_bytes())
+    copy.replace(holding.sources[0])
+    assert (await asyncio.wait_for(told.get(), 30)).kind == "changed"
+    volumes.look_anew(sample.root, holding.sources)
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                assert await asyncio.to_thread(file.read_bytes) == sample.files["train/images.bin"]
+                break
 
 
 async def test_a_fault_is_told_to_the_daemon_that_comes_after_it(

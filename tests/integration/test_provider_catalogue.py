@@ -7,109 +7,30 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from eth_account import Account
-from starlette.applications import Starlette
-from tests.cars import Sample, pack_sample
+from tests.cars import Sample, pack_sample, padded, two_pieces
+from tests.rooms import EPOCH, Room, open_room
+from tests.servers import hanging
 from tests.servers import served as served_piece
 
-from shale.chain.lotus_desk import GENESIS, LotusDesk, serve
 from shale.clock import ManualClock
-from shale.datasets import kernel, sources
+from shale.datasets import kernel, reach
 from shale.datasets.manifest import Manifest, ManifestPiece, manifest_to_json, sign
-from shale.errors import ShaleError
-from shale.provider.api import show_error
-from shale.provider.catalogue import Catalogue
-from shale.provider.claims import Claims
-from shale.provider.daemon import _bind_private, served
-from shale.provider.dataset_routes import DatasetRoutes
-from shale.provider.lookout import Lookout
-from shale.provider.search import Search
-from shale.provider.shelf import Shelf
-from shale.provider.store import Store, sqlite_url
-
-EPOCH = (ManualClock().now() - GENESIS) // 30
-
-
-@dataclass
-class Room:
-    """A catalogue behind its socket, and the client that a command is."""
-
-    shelf: Shelf
-    search: Search
-    lookout: Lookout
-    client: httpx.AsyncClient
-    indexes: Path
-    lotus: str
-    claims: Path
-
-    async def ask(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-        answer = await self.client.post(path, json=body)
-        return [json.loads(line) for line in answer.text.splitlines()]
-
-    async def add(self, *paths: Path | str, **more: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """What was added and what was left out."""
-        lines = await self.ask("/datasets", {"sources": [str(path) for path in paths]} | more)
-        added = [line["dataset"] for line in lines if "added" in line]
-        return added, [line for line in lines if "skipped" in line or "error" in line]
-
-    async def check(self, root: str) -> dict[str, Any]:
-        return (await self.ask("/datasets/check", {"root": root}))[-2]
-
-    def claim(self, piece: str, size: int, sector: int = 7, start: int = EPOCH - 10, term: int = 1000) -> None:
-        """One more claim of f01000."""
-        known = json.loads(self.claims.read_text())
-        claim = {"Provider": 1000, "Client": 99, "Data": {"/": piece}, "Size": size}
-        terms = {"TermMin": 1, "TermMax": term, "TermStart": start, "Sector": sector}
-        self.claims.write_text(json.dumps(known | {str(5000 + len(known)): claim | terms}))
-
-    async def offered(self) -> list[str]:
-        return [item.listing.root for item in await self.shelf.readable()]
-
-    def litter(self) -> list[str]:
-        return [path.name for path in self.indexes.glob(".*")]
+from shale.errors import ShaleError, Unavailable
 
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    claims = tmp_path / "claims.json"
-    claims.write_text("{}")
-    clock = ManualClock()
-    told: asyncio.Queue[str] = asyncio.Queue()
-    desk = asyncio.create_task(serve(LotusDesk(claims, clock), 0, told.put_nowait))
-    lotus = await told.get()
-    store = await Store.open(sqlite_url(tmp_path / "provider.db"))
-    indexes = tmp_path / "indexes"
-    indexes.mkdir()
-    shelf = Shelf(store, indexes)
-    catalogue = Catalogue(shelf, indexes, clock, Claims(lotus, "f01000"))
-    app = Starlette(routes=DatasetRoutes(catalogue).routes(), exception_handlers={ShaleError: show_error})
-    door = tmp_path / "admin.sock"
-    async with (
-        served(app, _bind_private(door)),
-        httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(door)), base_url="http://provider", timeout=60
-        ) as client,
-    ):
-        lookout = Lookout(shelf, catalogue.claims, clock)
-        yield Room(shelf, Search(store, shelf), lookout, client, indexes, lotus, claims)
-    await store.close()
-    desk.cancel()
-    await asyncio.gather(desk, return_exceptions=True)
+    async with open_room(tmp_path) as room:
+        yield room
 
 
 @pytest.fixture
 async def sample(tmp_path: Path) -> Sample:
     return await pack_sample(tmp_path)
-
-
-async def padded(sample: Sample, sector: Path, at: str) -> sources.Padded:
-    return await sources.pad(sample.car, sector, "8MiB", at)
 
 
 async def test_a_car_is_offered_with_its_piece_and_an_index(room: Room, sample: Sample) -> None:
@@ -141,7 +62,7 @@ async def test_a_sectors_piece_is_found_by_its_claim_and_shows_it(room: Room, sa
     assert piece["source"] == f"sector:{folder}/s-t01000-7?offset={place.offset}&size={place.size}"
     assert [line["why"] for line in left_out] == [
         f"sector:{folder}/s-t01000-7?offset=0&size={place.size} is the piece {other.piece},"
-        " which is not claimed in its sector"
+        f" not {sample.piece} as the claims on its sector say"
     ]
 
 
@@ -152,7 +73,7 @@ async def test_a_sector_without_claims_gives_the_cars_that_are_in_it(
     sector = tmp_path / "s-t01000-9"
     await padded(sample, sector, "4MiB")
     await padded(other, sector, "0")
-    added, left_out = await room.add(sector)
+    added, left_out = await room.add(sector, unclaimed=True)
     assert {item["root"]: item["piece"] for item in added} == {sample.root: sample.piece, other.root: other.piece}
     assert left_out == []
     assert [piece["claim"] for item in added for piece in item["pieces"]] == [None, None]
@@ -212,29 +133,6 @@ async def test_what_is_not_there_or_not_a_source_is_left_out_by_name(room: Room,
     assert [line["skipped"] for line in left_out if "skipped" in line] == [
         str(named[0]), named[1], *named[2:],
     ]  # fmt: skip
-
-
-async def two_pieces(sample: Sample, folder: Path) -> tuple[Path, Path]:
-    """One dataset over two CARs: its blocks dealt out, the root in the second."""
-    raw = sample.car.read_bytes()
-    start = at = raw[0] + 1
-    sections = []
-    while at < len(raw):
-        length = shift = 0
-        begin = at
-        while True:
-            byte = raw[at]
-            at += 1
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        at += length
-        sections.append(raw[begin:at])
-    one, two = folder / "one.car", folder / "two.car"
-    one.write_bytes(raw[:start] + b"".join(sections[0::2]))
-    two.write_bytes(raw[:start] + b"".join(sections[1::2]))
-    return one, two
 
 
 async def test_a_dataset_over_two_pieces_is_added_by_its_root(room: Room, sample: Sample, tmp_path: Path) -> None:
@@ -309,7 +207,7 @@ async def test_a_piece_that_is_gone_for_a_while_is_offered_again_when_it_is_back
 async def test_a_sector_that_gets_another_piece_stays_offered(room: Room, sample: Sample, tmp_path: Path) -> None:
     sector = tmp_path / "s-t01000-7"
     await padded(sample, sector, "4MiB")
-    await room.add(sector)
+    await room.add(sector, unclaimed=True)
     await padded(await pack_sample(tmp_path, 2), sector, "0")
     await room.lookout.look()
     assert await room.offered() == [sample.root]
@@ -349,13 +247,51 @@ async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample,
     assert item.listing.pieces[0].claim is not None
     assert item.listing.pieces[0].claim.term_end == EPOCH + 890
     room.claims.write_text("broken")
-    await room.lookout.join_claims()
+    with pytest.raises(Unavailable, match=r"last known .*claims.json"):
+        await room.lookout.join_claims()
     assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert "claims.json" in (await room.client.get("/datasets")).json()["trouble"]
     lines = await room.ask("/datasets", {"sources": [str(sample.car)]})
     assert any("last known" in line.get("notice", "") for line in lines)
     assert (await room.shelf.all())[0].listing.pieces[0].claim == item.listing.pieces[0].claim
     assert await room.offered() == [sample.root]
+
+
+@pytest.mark.parametrize("first_byte", [False, True])
+async def test_a_server_that_hangs_is_named_and_holds_up_no_other_dataset(
+    room: Room, sample: Sample, first_byte: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hanging(first_byte=first_byte) as url:
+        if not first_byte:
+            monkeypatch.setattr(reach, "SECONDS", 0.05)
+            lines = await room.ask("/datasets", {"sources": [url]})
+            server = url.removesuffix("/piece/x")
+            told = [line for line in lines if "waiting" in line]
+            assert [(line["waiting"], line["attempt"], line["attempts"]) for line in told] == [
+                (server, 2, 3), (server, 3, 3),
+            ]  # fmt: skip
+            (left_out,) = [line for line in lines if "skipped" in line]
+            assert left_out["why"].startswith(f"{server} takes requests but doesn't answer: 3 attempts")
+            monkeypatch.undo()
+        stuck = asyncio.create_task(room.ask("/datasets", {"sources": [url]}))
+        await asyncio.sleep(0.1)
+        (added,), _ = await room.add(sample.car)
+        assert added["root"] == sample.root
+        assert not stuck.done()
+        stuck.cancel()
+        await asyncio.wait([stuck])
+
+
+async def test_a_node_that_hangs_holds_up_no_other_dataset(room: Room, sample: Sample, tmp_path: Path) -> None:
+    other = await pack_sample(tmp_path, 2)
+    async with hanging() as node:
+        stuck = asyncio.create_task(room.ask("/datasets", {"sources": [str(other.car)], "lotus": node}))
+        await asyncio.sleep(0.1)
+        (added,), _ = await room.add(sample.car)
+        assert added["root"] == sample.root
+        assert not stuck.done()
+        stuck.cancel()
+        await asyncio.wait([stuck])
 
 
 async def test_hanging_up_cancels_and_leaves_nothing(room: Room, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ func init() {
 
 func runCat(args []string) error {
 	flags := flag.NewFlagSet("cat", flag.ContinueOnError)
+	progressFlag(flags)
 	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE", "PATH")
 	if err != nil {

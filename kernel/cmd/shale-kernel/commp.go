@@ -16,7 +16,7 @@ func init() {
 func runCommP(args []string) error {
 	flags := flag.NewFlagSet("commp", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	sources, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err

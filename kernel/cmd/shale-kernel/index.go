@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 
@@ -9,15 +10,16 @@ import (
 )
 
 func init() {
-	commands["index"] = command{"index a dataset once, for its mounts: SOURCE [--with SOURCE]… --out FILE [--root CID] [--no-commitment] [--json]", runIndex}
+	commands["index"] = command{"index a dataset once, for its mounts: SOURCE [--with SOURCE]… --out FILE [--root CID] [--no-commitment] [--verify-blocks] [--json]", runIndex}
 }
 
 func runIndex(args []string) error {
 	flags := flag.NewFlagSet("index", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	out := flags.String("out", "", "")
 	bare := flags.Bool("no-commitment", false, "")
+	blocks := flags.Bool("verify-blocks", false, "")
 	option := datasetFlags(flags)
 	sources, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
@@ -31,6 +33,7 @@ func runIndex(args []string) error {
 	p := &progress{stop: func() {}}
 	record, err := dataset.Build(ctx, option.sources(sources[0]), option.root, *out, dataset.Options{
 		NoCommitment: *bare,
+		VerifyBlocks: *blocks,
 		Reading: func(total int64, part piece.Source) piece.Source {
 			if p.total == 0 {
 				p = startProgress(total, *told)
@@ -39,6 +42,9 @@ func runIndex(args []string) error {
 		},
 	})
 	p.stop()
+	if bad := (*dataset.BadBlocks)(nil); *asJSON && errors.As(err, &bad) {
+		return errors.Join(err, printJSON(bad))
+	}
 	if err != nil {
 		return orInterrupted(ctx, err)
 	}

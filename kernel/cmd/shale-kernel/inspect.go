@@ -16,6 +16,7 @@ func init() {
 func runInspect(args []string) error {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	progressFlag(flags)
 	sources, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err

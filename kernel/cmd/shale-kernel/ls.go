@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	commands["ls"] = command{"list the files of a dataset: SOURCE [--with SOURCE]… [--root CID] [--index FILE] [--json]", runLs}
+	commands["ls"] = command{"list the files of a dataset, its symlinks and empty directories: SOURCE [--with SOURCE]… [--root CID] [--index FILE] [--json]", runLs}
 }
 
 type listed struct {
@@ -20,11 +20,14 @@ type listed struct {
 	Type string `json:"type"`
 	Size int64  `json:"size"`
 	CID  string `json:"cid"`
+	// Target is a symlink's.
+	Target *string `json:"target,omitempty"`
 }
 
 func runLs(args []string) error {
 	flags := flag.NewFlagSet("ls", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	progressFlag(flags)
 	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
@@ -37,9 +40,14 @@ func runLs(args []string) error {
 	defer d.Close()
 	files := []listed{}
 	err = d.Tree.Walk(func(e *unixfs.Entry) error {
-		if e.Type != unixfs.Directory {
-			files = append(files, listed{e.Path(), e.Type.String(), e.Size, e.CID.String()})
+		if e.Type == unixfs.Directory && len(e.Entries) > 0 {
+			return nil // its entries say that it is there
 		}
+		l := listed{Path: e.Path(), Type: e.Type.String(), Size: e.Size, CID: e.CID.String()}
+		if e.Type == unixfs.Symlink {
+			l.Target = &e.Target
+		}
+		files = append(files, l)
 		return nil
 	})
 	if err != nil {
@@ -52,7 +60,14 @@ func runLs(args []string) error {
 	out := bufio.NewWriter(os.Stdout)
 	for _, f := range files {
 		// Quoted, as a name may hold what moves a terminal's cursor.
-		fmt.Fprintf(out, "%14d  %s  %q\n", f.Size, f.CID, f.Path)
+		fmt.Fprintf(out, "%14d  %s  %q", f.Size, f.CID, f.Path)
+		switch {
+		case f.Target != nil:
+			fmt.Fprintf(out, " -> %q", *f.Target)
+		case f.Type == unixfs.Directory.String():
+			fmt.Fprint(out, "/")
+		}
+		fmt.Fprintln(out)
 	}
 	return out.Flush()
 }

@@ -14,7 +14,7 @@ func init() {
 func runMaterialise(args []string) error {
 	flags := flag.NewFlagSet("materialise", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	option := datasetFlags(flags)
 	paths, err := parseArgs(flags, args, "SOURCE", "DIR")
 	if err != nil {

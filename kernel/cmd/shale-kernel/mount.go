@@ -1,29 +1,34 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/shale-cloud/shale/kernel/mount"
+	"github.com/shale-cloud/shale/kernel/piece/remote"
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
 func init() {
-	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs] [--while-stdin]", runMount}
 }
 
 // garbage is by how many per cent the heap of a mount grows before it is collected.
 const garbage = 20
 
-// gcPercent is by how much memory may grow between collections while a dataset is mounted.
-const gcPercent = 25
-
-// An event is one line on stdout: "rebuilt" if there was an index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully.
+// An event is one line on stdout: "waiting" while a server sends nothing before the mount is ready, "rebuilt" if there was an
+// index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully, and for a source that
+// changes. SIGHUP says that the sources were checked: those that were replaced are read from then on, each leaf is verified
+// anew, and its fault told again.
 type event struct {
 	Event   string `json:"event"`
 	Kind    string `json:"kind,omitempty"`
@@ -31,6 +36,8 @@ type event struct {
 	CID     string `json:"cid,omitempty"`
 	Offset  *int64 `json:"offset,omitempty"`
 	Message string `json:"message,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Seconds int    `json:"seconds,omitempty"`
 }
 
 func runMount(args []string) error {
@@ -40,6 +47,7 @@ func runMount(args []string) error {
 	option := datasetFlags(flags)
 	verifyName := flags.String("verify", "first-touch", "")
 	withProofs := flags.Bool("proofs", false, "")
+	whileStdin := flags.Bool("while-stdin", false, "")
 	if _, err := parseArgs(flags, args); err != nil {
 		return err
 	}
@@ -50,8 +58,31 @@ func runMount(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %v", errUsage, err)
 	}
-	// The mount outlives whoever started it: readers in containers hold on to it.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	// The mount outlives whoever started it, unless told otherwise: readers in containers hold on to it. A hangup asks to
+	// look at everything anew.
+	signal.Ignore(syscall.SIGPIPE)
+	anew := make(chan os.Signal, 1)
+	signal.Notify(anew, syscall.SIGHUP)
+	orphaned, mounting := make(chan struct{}), make(chan struct{})
+	if *whileStdin {
+		go func() {
+			awaitEnd(os.Stdin)
+			close(orphaned)
+			select {
+			case <-mounting:
+			default:
+				os.Exit(1) // nothing is mounted yet
+			}
+		}()
+	}
+	events := startEvents()
+	ready := atomic.Bool{}
+	remote.Waiting = func(host string, since time.Duration) {
+		if !ready.Load() {
+			seconds := int(since.Seconds())
+			send(events, event{Event: "waiting", Host: host, Seconds: seconds, Message: fmt.Sprintf("waiting for %s, %d s", host, seconds)})
+		}
+	}
 	d, err := option.open(*source)
 	if err != nil {
 		return err
@@ -61,16 +92,20 @@ func runMount(args []string) error {
 	// garbage grow to their size before it collects.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(garbage)
-	events := startEvents()
 	if d.Unusable != nil {
 		send(events, event{Event: "rebuilt", Message: d.Unusable.Error()})
 	}
 	reader := unixfs.NewReader(d.Source, d.Tree, verify)
 	onFault := func(f *unixfs.Fault) {
-		send(events, event{Event: "fault", Kind: f.Kind, Path: f.Path, CID: f.CID.String(), Offset: &f.Offset, Message: f.Error()})
+		e := event{Event: "fault", Kind: f.Kind, Path: f.Path, Message: f.Error()}
+		if f.Kind != unixfs.Changed {
+			e.CID, e.Offset = f.CID.String(), &f.Offset
+		}
+		send(events, e)
 	}
 	reader.OnFault = onFault
-	// Until here a signal ends the process: nothing is mounted yet.
+	// Until here a signal ends the process, and so does the end of whoever started it: nothing is mounted yet.
+	close(mounting)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	var mounted *mount.Mount
@@ -86,19 +121,28 @@ func runMount(args []string) error {
 	if err != nil {
 		return err
 	}
+	ready.Store(true)
 	send(events, event{Event: "ready"})
 	gone := make(chan struct{})
 	go func() {
 		mounted.Wait()
 		close(gone)
 	}()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go d.Watch(ctx, reader, onFault, anew)
 	select {
 	case <-gone:
 		return nil
 	case <-ended:
 		return mounted.Unmount()
+	case <-orphaned:
+		return mounted.Unmount()
 	}
 }
+
+// awaitEnd returns when the other end of a pipe is closed, as that of a process is however it ends.
+func awaitEnd(pipe io.Reader) { _, _ = io.Copy(io.Discard, pipe) }
 
 // startEvents writes events in a goroutine of their own: a parent that doesn't read holds up no reader of the mount,
 // and a parent that is gone is no failure.

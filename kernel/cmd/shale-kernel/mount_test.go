@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const asCommand = "SHALE_KERNEL_TEST_ARGS"
@@ -281,5 +284,141 @@ func corrupt(t *testing.T, car string, large []byte) {
 	data[bytes.Index(data, large[1<<20:1<<20+20])+100] ^= 1
 	if err := os.WriteFile(car, data, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestIdleMountTellsThatItsSourceChanged(t *testing.T) {
+	car, _ := packedDir(t)
+	dir := t.TempDir()
+	cmd, lines, _ := started(t, car, dir)
+	if got, err := os.ReadFile(filepath.Join(dir, "sub", "line")); err != nil || string(got) != "a line\n" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	told := func(kind, reason string) {
+		t.Helper()
+		for lines.Scan() {
+			var e event
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Event == "fault" && e.Kind == kind && strings.Contains(e.Message, reason) {
+				return
+			}
+			t.Logf("%s", lines.Text())
+		}
+		t.Fatalf("the mount ended: %v", lines.Err())
+	}
+	file, err := os.OpenFile(car, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString("more"); err != nil {
+		t.Fatal(err)
+	}
+	told("changed", "was changed")
+	if err := os.Rename(car, car+".away"); err != nil {
+		t.Fatal(err)
+	}
+	told("changed", "was removed")
+	// A hangup, as from a terminal that is closed, neither ends the mount nor harms it.
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "sub", "line")); err != nil || string(got) != "a line\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestMountThatIsToldToEndsWithWhoeverStartedIt(t *testing.T) {
+	car, _ := packedDir(t)
+	dir := t.TempDir()
+	cmd := kernel("mount", "--source", car, "--while-stdin", "--dir", dir)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, _ := startedAs(t, cmd, dir)
+	if lines.Text() != `{"event":"ready"}` {
+		t.Fatalf("first line %q", lines.Text())
+	}
+	open, err := os.Open(filepath.Join(dir, "large")) // a reader holds nothing up
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+func TestMountThatIsBeingMadeEndsWithWhoeverStartedIt(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }))
+	defer server.Close()
+	cmd := kernel("mount", "--source", server.URL+"/piece/x", "--while-stdin", "--dir", t.TempDir())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdin.Close()
+	var failed *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &failed) || failed.ExitCode() != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMountTakesUpAReplacedSourceThatWasChecked(t *testing.T) {
+	car, large := packedDir(t)
+	sound, err := os.ReadFile(car)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.Clone(sound)
+	bad[bytes.Index(bad, large[1<<20:1<<20+64])+100] ^= 1
+	if err := os.WriteFile(car, bad, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd, lines, _ := started(t, car, dir)
+	path := filepath.Join(dir, "large")
+	if _, err := os.ReadFile(path); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("a bad leaf: %v", err)
+	}
+	if err := errors.Join(os.WriteFile(car+".sound", sound, 0o644), os.Rename(car+".sound", car)); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "was replaced") {
+	}
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		got, err := os.ReadFile(path)
+		if err == nil {
+			if !bytes.Equal(got, large) {
+				t.Error("other bytes")
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	// What was replaced is watched in its turn.
+	if err := os.Remove(car); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "was removed") {
+		if strings.Contains(lines.Text(), "was changed") {
+			t.Errorf("a change that was known is told: %s", lines.Text())
+		}
 	}
 }

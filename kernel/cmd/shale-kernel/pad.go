@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/shale-cloud/shale/kernel/piece/sector"
 	"github.com/shale-cloud/shale/kernel/piece/source"
@@ -18,7 +19,7 @@ func init() {
 func runPad(args []string) error {
 	flags := flag.NewFlagSet("pad", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	sizeText := flags.String("sector-size", "", "")
 	atText := flags.String("at", "0", "")
 	paths, err := parseArgs(flags, args, "SOURCE", "OUT")
@@ -63,7 +64,7 @@ func runPad(args []string) error {
 func runUnpad(args []string) error {
 	flags := flag.NewFlagSet("unpad", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	paths, err := parseArgs(flags, args, "SOURCE", "OUT")
 	if err != nil {
 		return err
@@ -76,15 +77,19 @@ func runUnpad(args []string) error {
 	ctx, cancel := interruptible()
 	defer cancel()
 	p := withProgress(src, src.Size(), *told)
-	err = source.Copy(ctx, paths[1], p)
+	zeros, err := source.Copy(ctx, paths[1], p)
 	p.stop()
 	if err != nil {
 		return orInterrupted(ctx, err)
 	}
 	if *asJSON {
 		return printJSON(struct {
-			RawSize int64 `json:"raw_size"`
-		}{src.Size()})
+			RawSize       int64 `json:"raw_size"`
+			TrailingZeros int64 `json:"trailing_zeros"`
+		}{src.Size(), zeros})
+	}
+	if zeros > 0 {
+		fmt.Fprintf(os.Stderr, "the last %d bytes are zeros: padding, unless the piece ends in them\n", zeros)
 	}
 	fmt.Printf("%d bytes\n", src.Size())
 	return nil

@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/remote"
 )
 
 // interruptible ends when a person or a supervisor asks the command to end.
@@ -54,6 +57,21 @@ func startProgress(total int64, told bool) *progress {
 		tell()
 	}
 	return p
+}
+
+// progressFlag adds --progress. With it a command also tells on stderr, as lines "waiting HOST SECONDS", of servers from
+// which nothing comes.
+func progressFlag(flags *flag.FlagSet) *bool {
+	told := new(bool)
+	flags.BoolFunc("progress", "", func(text string) (err error) {
+		if *told, err = strconv.ParseBool(text); *told {
+			remote.Waiting = func(host string, since time.Duration) {
+				fmt.Fprintf(os.Stderr, "waiting %s %d\n", host, int(since.Seconds()))
+			}
+		}
+		return err
+	})
+	return told
 }
 
 // A counted source counts towards a progress.

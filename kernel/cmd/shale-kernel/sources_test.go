@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -180,6 +181,59 @@ func TestProgressReachesTheTotal(t *testing.T) {
 		total := fmt.Sprint(info.Size())
 		if !strings.HasPrefix(told.String(), "progress ") || !strings.HasSuffix(told.String(), "progress "+total+" "+total+"\n") {
 			t.Errorf("%s told %q", command, told.String())
+		}
+	}
+}
+
+func TestListingHasEmptyDirectoriesAndTargets(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "a", "empty"), 0o755), os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o644),
+		os.Symlink("../file", filepath.Join(dir, "a", "link"))); err != nil {
+		t.Fatal(err)
+	}
+	car := filepath.Join(t.TempDir(), "d.car")
+	output(t, "pack", dir, car)
+	var listing []listed
+	if err := json.Unmarshal(output(t, "ls", car, "--json"), &listing); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, l := range listing {
+		text := l.Type + " " + l.Path
+		if l.Target != nil {
+			text += " to " + *l.Target
+		}
+		seen = append(seen, text)
+	}
+	if got := strings.Join(seen, ", "); got != "directory a/empty, symlink a/link to ../file, file file" {
+		t.Errorf("%s", got)
+	}
+	if text := string(output(t, "ls", car)); !strings.Contains(text, `"a/empty"/`) || !strings.Contains(text, `"a/link" -> "../file"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestZerosBehindAPieceAreToldOf(t *testing.T) {
+	car, _ := packedDir(t)
+	sector := filepath.Join(t.TempDir(), "s-t01000-1")
+	source := strings.TrimSpace(string(output(t, "pad", car, sector, "--sector-size", "8MiB")))
+	whole, _, _ := strings.Cut(source, "&raw=")
+	info, err := os.Stat(car)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int64{source: 0, whole: 4<<20/128*127 - info.Size()} {
+		var answer struct {
+			Zeros int64 `json:"trailing_zeros"`
+		}
+		if err := json.Unmarshal(output(t, "unpad", text, filepath.Join(t.TempDir(), "json"), "--json"), &answer); err != nil || answer.Zeros != want {
+			t.Errorf("%s: %d zeros, want %d, %v", text, answer.Zeros, want, err)
+		}
+		cmd := kernel("unpad", text, filepath.Join(t.TempDir(), "plain"))
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		if err := cmd.Run(); err != nil || strings.Contains(said.String(), "are zeros") != (want > 0) {
+			t.Errorf("%s: %v, said %q", text, err, said.String())
 		}
 	}
 }

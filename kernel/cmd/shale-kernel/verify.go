@@ -30,7 +30,7 @@ type verdict struct {
 func runVerify(args []string) error {
 	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
-	told := flags.Bool("progress", false, "")
+	told := progressFlag(flags)
 	sample := flags.Int("sample", 0, "")
 	pieceText := flags.String("piece", "", "")
 	sources, err := parseArgs(flags, args, "SOURCE")

@@ -69,9 +69,9 @@ type pieceSource struct {
 func (p *pieceSource) Size() int64  { return p.size }
 func (p *pieceSource) Name() string { return fmt.Sprintf("aggregate:%s#%d", p.src.Name(), p.number) }
 func (p *pieceSource) Close() error { return p.src.Close() }
-func (p *pieceSource) Stamp() string {
-	return piece.Stamp(p.src)
-}
+
+// Beneath is the aggregate.
+func (p *pieceSource) Beneath() piece.Source { return p.src }
 
 func (p *pieceSource) ReadAt(dst []byte, off int64) (int, error) {
 	if off < 0 {

@@ -12,8 +12,19 @@ import (
 const (
 	chunkSize = 64 << 10
 	maxRun    = 32  // chunks of a request
-	maxChunks = 512 // that are kept: 32 MiB
+	maxChunks = 512 // that are kept of all sources together: 32 MiB
 )
+
+// A cache is what the sources of a process have of chunks, and keeps those that were used last.
+type cache struct {
+	mu     sync.Mutex
+	recent *list.List // of *chunk, the one used last in front
+}
+
+func newCache() *cache { return &cache{recent: list.New()} }
+
+// kept is the cache of all sources: a dataset may have a thousand pieces.
+var kept = newCache()
 
 // A readAhead is a cache of a file's chunks. Fetches under way are shared by all who wait for them.
 type readAhead struct {
@@ -21,16 +32,16 @@ type readAhead struct {
 	size  int64
 	fetch func(off int64, n int) ([]byte, error)
 
-	mu      sync.Mutex
+	*cache  // whose lock guards the rest
 	chunks  map[int64]*chunk
-	recent  *list.List // of *chunk, the one used last in front
-	next    int64      // where the last read ended
-	window  int        // chunks to fetch ahead
+	next    int64 // where the last read ended
+	window  int   // chunks to fetch ahead
 	fetches sync.WaitGroup
 }
 
 // A chunk's data and err are there once ready is closed.
 type chunk struct {
+	of     *readAhead
 	number int64
 	place  *list.Element
 	ready  chan struct{}
@@ -38,8 +49,8 @@ type chunk struct {
 	err    error
 }
 
-func newReadAhead(name string, size int64, fetch func(off int64, n int) ([]byte, error)) *readAhead {
-	return &readAhead{name: name, size: size, fetch: fetch, chunks: map[int64]*chunk{}, recent: list.New()}
+func newReadAhead(name string, size int64, in *cache, fetch func(off int64, n int) ([]byte, error)) *readAhead {
+	return &readAhead{name: name, size: size, fetch: fetch, chunks: map[int64]*chunk{}, cache: in}
 }
 
 func (r *readAhead) ReadAt(p []byte, off int64) (int, error) {
@@ -116,6 +127,8 @@ func (r *readAhead) ahead(from int64) {
 
 // keep puts the first chunk into an empty cache.
 func (r *readAhead) keep(data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(data) > 0 {
 		c := r.add(0)
 		c.data = data
@@ -124,11 +137,12 @@ func (r *readAhead) keep(data []byte) {
 }
 
 func (r *readAhead) add(number int64) *chunk {
-	c := &chunk{number: number, ready: make(chan struct{})}
+	c := &chunk{of: r, number: number, ready: make(chan struct{})}
 	r.chunks[number] = c
 	c.place = r.recent.PushFront(c)
 	if r.recent.Len() > maxChunks {
-		r.drop(r.recent.Back().Value.(*chunk))
+		oldest := r.recent.Back().Value.(*chunk)
+		oldest.of.drop(oldest)
 	}
 	return c
 }
@@ -138,6 +152,15 @@ func (r *readAhead) drop(c *chunk) {
 	if r.chunks[c.number] == c {
 		delete(r.chunks, c.number)
 		r.recent.Remove(c.place)
+	}
+}
+
+// forget drops all chunks of a source.
+func (r *readAhead) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.chunks {
+		r.drop(c)
 	}
 }
 

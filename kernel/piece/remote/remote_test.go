@@ -253,7 +253,7 @@ func TestReadingThroughTakesFewRequestsAndSkippingFewBytes(t *testing.T) {
 		sent.Add(int64(n))
 		return make([]byte, n), nil
 	}
-	through := newReadAhead("x", size, fetch)
+	through := newReadAhead("x", size, newCache(), fetch)
 	for off := int64(0); off < size; off += 128 << 10 {
 		if _, err := through.ReadAt(make([]byte, 128<<10), off); err != nil && err != io.EOF {
 			t.Fatal(err)
@@ -265,7 +265,7 @@ func TestReadingThroughTakesFewRequestsAndSkippingFewBytes(t *testing.T) {
 	}
 	requests.Store(0)
 	sent.Store(0)
-	skipping := newReadAhead("x", size, fetch)
+	skipping := newReadAhead("x", size, newCache(), fetch)
 	for off := int64(1); off < size; off += 1 << 20 {
 		if _, err := skipping.ReadAt(make([]byte, 100), off); err != nil {
 			t.Fatal(err)
@@ -278,7 +278,7 @@ func TestReadingThroughTakesFewRequestsAndSkippingFewBytes(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	r := newReadAhead("x", 1<<40, func(off int64, n int) ([]byte, error) { return make([]byte, n), nil })
+	r := newReadAhead("x", 1<<40, newCache(), func(off int64, n int) ([]byte, error) { return make([]byte, n), nil })
 	for i := range int64(3 * maxChunks) {
 		if _, err := r.ReadAt(make([]byte, 1), i*10*chunkSize); err != nil {
 			t.Fatal(err)
@@ -291,7 +291,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 func TestFailedFetchIsForgotten(t *testing.T) {
 	fail := true
-	r := newReadAhead("x", 1000, func(off int64, n int) ([]byte, error) {
+	r := newReadAhead("x", 1000, newCache(), func(off int64, n int) ([]byte, error) {
 		if fail {
 			return nil, io.ErrUnexpectedEOF
 		}

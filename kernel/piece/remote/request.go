@@ -17,7 +17,6 @@ const unknown = -1
 // nothing is pinned.
 type request struct {
 	url      string
-	name     string
 	size     int64
 	etag     string
 	modified string
@@ -32,9 +31,9 @@ type answer struct {
 }
 
 // pinned is the request for further ranges of the version that the answer is of.
-func (r request) pinned(a answer) request {
+func (r request) pinned(a answer) *request {
 	r.size, r.etag, r.modified = a.size, a.etag, a.modified
-	return r
+	return &r
 }
 
 func (r request) build(ctx context.Context, off int64, n int) (*http.Request, error) {

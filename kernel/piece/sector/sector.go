@@ -107,8 +107,8 @@ func (s *Sector) check(at Range) error {
 // Close closes the sector's source.
 func (s *Sector) Close() error { return s.src.Close() }
 
-// Stamp is that of the sector's file.
-func (p *pieceSource) Stamp() string { return piece.Stamp(p.sector.src) }
+// Beneath is the sector's file.
+func (p *pieceSource) Beneath() piece.Source { return p.sector.src }
 
 // String lists a few ranges for a person.
 func (a Allocation) String() string {

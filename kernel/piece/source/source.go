@@ -139,8 +139,8 @@ type prefix struct {
 	size int64
 }
 
-func (p *prefix) Size() int64   { return p.size }
-func (p *prefix) Stamp() string { return piece.Stamp(p.Source) }
+func (p *prefix) Size() int64           { return p.size }
+func (p *prefix) Beneath() piece.Source { return p.Source }
 
 func (p *prefix) ReadAt(dst []byte, off int64) (int, error) {
 	if off >= p.size {

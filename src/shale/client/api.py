@@ -15,7 +15,7 @@ import httpx
 
 from shale.client.rental import Shell
 from shale.errors import InputRefused, ShaleError, Unavailable, from_wire
-from shale.market.lease import EndReason, LeaseState
+from shale.market.lease import EndReason
 from shale.market.offer import MAX_DATASETS, MAX_OFFER_BYTES, Entry, SignedOffer, key_line, offer_from_contents
 from shale.market.order import (
     Acceptance,
@@ -53,12 +53,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class RemoteLease:
-    """A lease as its provider has it now."""
+    """A lease as an answer over HTTP has it: nobody has signed it, except the `end` of one that has ended.
 
-    state: LeaseState
-    end_reason: EndReason
+    `end` is the provider's End and its signature, for the caller to check.
+    """
+
     paid: AttoFil
     seconds: int
+    end: tuple[End, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +172,11 @@ class ProviderApi:
     async def lease(self, lease: LeaseId) -> RemoteLease:
         """How the provider has a lease. Raises Closed when it knows none."""
         raw = await self._call("GET", f"/v1/leases/{lease}", None)
-        try:
-            state = LeaseState(raw.get("state"))
-            reason = EndReason[str(raw.get("end_reason", "none")).upper()]
-        except (ValueError, KeyError):
-            raise _wild(self.endpoint) from None
-        return RemoteLease(state, reason, amount_of(raw.get("paid")), whole(raw.get("seconds")))
+        end = raw.get("end")
+        if end is not None and not isinstance(end, dict):
+            raise _wild(self.endpoint)
+        signed = (end_from_json(end), text_of(end.get("signature"), 132)) if end is not None else None
+        return RemoteLease(amount_of(raw.get("paid")), whole(raw.get("seconds")), signed)
 
     async def end(self, lease: LeaseId, end: End, signature: str) -> tuple[End, str]:
         """Hand in our signed End. Returns the provider's own and its signature, for the caller to check."""

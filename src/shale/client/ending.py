@@ -12,7 +12,7 @@ from eth_account.signers.local import LocalAccount
 from shale.chain.chain import Chain
 from shale.client.api import ProviderApi, end_to_json
 from shale.client.discovery import Door
-from shale.client.rental import Rental
+from shale.client.rental import Rental, check_end
 from shale.client.sshconfig import write_ssh_config
 from shale.client.store import Store
 from shale.clock import Clock
@@ -76,19 +76,12 @@ class Ending:
                 amount, seconds = min((remote.paid, remote.seconds), (rental.paid, rental.seconds))
                 end, signature = self._sign(rental, amount, seconds)
                 final, by_provider = await api.end(rental.id, end, signature)
-            self._check(rental, final, by_provider)
-        except Closed:
-            return "books"
-        except (Unavailable, Refused):
-            # Silent, or not true to the protocol: the chain takes our End without it.
+            check_end(rental, final, by_provider, self.signing)
+        except (Unavailable, Refused, Closed):
+            # Silent, not true to the protocol, or it knows of no such lease: the chain takes our End without it.
             return await self._by_chain(rental)
         self.store.end(rental.id, final.reason, min(final.at, self.clock.now()))
         return "provider"
-
-    def _check(self, rental: Rental, final: End, signature: str) -> None:
-        self.signing.check(final, signature, rental.order.provider)
-        if final.order != rental.order_hash or final.amount > rental.paid:
-            raise Refused("the provider's End is of another lease, or claims more than was signed")
 
     async def _by_chain(self, rental: Rental) -> str:
         """Write our End to the chain, which starts the time after which anyone may close the lease."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shale.errors import InputRefused
+from shale.errors import InputRefused, Refused
 from shale.market.lease import EndReason, LeaseState
-from shale.market.order import Acceptance, Order
+from shale.market.order import Acceptance, End, Order
+from shale.market.signing import SigningDomain
 from shale.units import AttoFil, LeaseId, OrderHash, Price, lease_id_of
 
 MAX_NAME = 40
@@ -92,6 +93,18 @@ class Rental:
     def host(self) -> str:
         """What a person types after `ssh`."""
         return f"shale-{self.name}"
+
+
+def check_end(rental: Rental, end: End, signature: str, signing: SigningDomain) -> None:
+    """Raises Refused or InputRefused unless this is the provider's own End of this lease, for what was signed at most.
+
+    Only such an End is believed, whatever way it comes: the HTTP that it may come by is anybody's to change.
+    """
+    signing.check(end, signature, rental.order.provider)
+    if end.order != rental.order_hash or end.amount > rental.paid or end.seconds > rental.seconds:
+        raise Refused("the provider's End is of another lease, or claims more than was signed")
+    if end.reason is EndReason.NONE:
+        raise InputRefused("the provider's End has no reason")
 
 
 def checked_name(text: str) -> str:

@@ -23,6 +23,8 @@ class Bench(Protocol):
     volumes: Volumes
     holding: Holding
     other: Holding
+    copy: Holding
+    """The dataset of `holding`, from another source."""
 
     def another(self) -> Volumes:
         """The volumes as the daemon finds them after a restart."""
@@ -52,6 +54,23 @@ class VolumesChecks:
         assert one != two
         await bench.volumes.release(bench.holding.root, ONE)
         assert await bench.volumes.holders() == {bench.other.root: {ONE}}
+
+    async def test_copies_of_one_dataset_have_folders_of_their_own(self, bench: Bench) -> None:
+        root = bench.holding.root
+        one, two = await asyncio.gather(bench.volumes.hold(bench.holding, ONE), bench.volumes.hold(bench.copy, TWO))
+        assert one != two
+        assert await bench.volumes.hold(bench.copy, TWO) == two
+        assert await bench.volumes.holders() == {root: {ONE, TWO}}
+        after = bench.another()
+        assert await after.holders() == {root: {ONE, TWO}}
+        assert await after.hold(bench.holding, ONE) == one
+        await after.release(root, ONE)
+        assert await after.holders() == {root: {TWO}}
+        assert after.place(root) == two
+        assert await after.hold(bench.copy, ONE) == two
+        for holder in (ONE, TWO):
+            await after.release(root, holder)
+        assert await bench.volumes.holders() == {}
 
     async def test_the_last_release_unmounts(self, bench: Bench) -> None:
         root = bench.holding.root
@@ -103,6 +122,7 @@ class VolumesChecks:
         await bench.die(bench.holding.root)
         fault = await told.get()
         assert (fault.root, fault.kind, fault.holders) == (bench.holding.root, "gone", frozenset({ONE}))
+        assert fault.sources == bench.holding.sources
         assert await bench.volumes.holders() == {bench.other.root: {TWO}}
         await bench.volumes.release(bench.holding.root, ONE)
         await bench.volumes.hold(bench.holding, TWO)

@@ -9,6 +9,7 @@ An engine asks in the midst of serving our own requests, so nothing here waits f
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,13 +22,17 @@ from starlette.routing import Route
 
 from shale.datasets.events import printable
 from shale.datasets.holding import Holding
+from shale.datasets.reach import servers_of
 from shale.datasets.volumes import DATA, PROOFS, Volumes, release_everywhere
-from shale.errors import InputRefused, ShaleError
+from shale.errors import InputRefused, ShaleError, Unavailable
 from shale.units import Cid
-from shale.wire import read_json
+from shale.wire import read_object
 
+MOUNT_SECONDS = 80.0
+"""An engine waits 120 s for an answer; what was begun is undone within that time too."""
 _TYPE = "application/vnd.docker.plugins.v1.1+json"
 _MAX_BODY = 64 * 1024
+_HINT = "speak Docker's volume plugin protocol"
 _NAME = re.compile(r"(?P<cid>[A-Za-z0-9]{1,128})(?P<proofs>\.proofs)?(?:\.(?P<tag>[a-z0-9][a-z0-9-]{0,63}))?")
 _CALLER = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _HOLDER = "docker:"
@@ -90,7 +95,16 @@ class VolumeDriver:
     async def _mount(self, asked: Answer) -> Answer:
         name = _parsed(asked)
         holding = await self._catalogue.find(name["cid"])
-        folder = await self._volumes.hold(holding, holder_of(asked["Name"], _caller(asked)))
+        holder = holder_of(asked["Name"], _caller(asked))
+        try:
+            async with asyncio.timeout(MOUNT_SECONDS):
+                folder = await self._volumes.hold(holding, holder)
+        except TimeoutError:
+            servers = servers_of(holding.sources)
+            raise Unavailable(
+                f"the dataset {holding.root} was not mounted within {MOUNT_SECONDS:g} s",
+                f"check {servers or 'the disk where it lies'}, and try again",
+            ) from None
         return {"Mountpoint": str(folder / (PROOFS if name["proofs"] else DATA))}
 
     async def _unmount(self, asked: Answer) -> Answer:
@@ -135,7 +149,7 @@ def volume_of(holder: str) -> str | None:
 def _endpoint(call: Callable[[Answer], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
     async def answered(request: Request) -> Response:
         try:
-            answer = {**await call(await _body(request)), "Err": ""}
+            answer = {**await call(await read_object(request.stream(), _MAX_BODY, _HINT)), "Err": ""}
         except ShaleError as error:
             return _response({"Err": printable(error, 500)}, 500)
         return _response(answer)
@@ -147,29 +161,12 @@ def _response(answer: Answer, status: int = 200) -> Response:
     return Response(json.dumps(answer).encode(), status, media_type=_TYPE)
 
 
-async def _body(request: Request) -> Answer:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _MAX_BODY:
-            raise InputRefused("the request is too large", f"keep it within {_MAX_BODY} bytes")
-    try:
-        value = read_json(raw or b"{}")
-    except ValueError:
-        raise InputRefused("the request is not JSON", "speak Docker's volume plugin protocol") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InputRefused("the request is not a JSON object", "speak Docker's volume plugin protocol")
-    return value
-
-
 def _parsed(asked: Answer) -> dict[str, str | Any]:
     name = asked.get("Name")
     match = _NAME.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise InputRefused(
-            f"{printable(name, 60)!r} is not the name of a dataset", "name the volume by a root or piece CID"
+            f"{printable(name, 300)!r} is not the name of a dataset", "name the volume by a root or piece CID"
         )
     return match.groupdict()
 

@@ -92,8 +92,10 @@ class Listener(asyncio.Protocol):
             self._transport.resume_reading()
 
 
-def fault_from(root: Cid, event: dict[str, Any]) -> Fault | None:
-    """The fault that an event tells of; None for any other event."""
+def fault_from(
+    root: Cid, event: dict[str, Any], holders: frozenset[str] = frozenset(), sources: tuple[str, ...] = ()
+) -> Fault | None:
+    """The fault that an event of this mount tells of; None for any other event."""
     if event.get("event") != "fault":
         return None
     offset = event.get("offset")
@@ -104,6 +106,8 @@ def fault_from(root: Cid, event: dict[str, Any]) -> Fault | None:
         printable(event.get("path"), 300),
         printable(event.get("cid"), 128),
         offset if type(offset) is int and 0 <= offset < 1 << 63 else None,
+        holders,
+        sources,
     )
 
 

@@ -40,12 +40,13 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file (or symlink) of a dataset; `path` is relative to its root."""
+    """A file, symlink or empty directory of a dataset; `path` is relative to its root, `target` is a symlink's."""
 
     path: str
     type: str
     size: int
     cid: Cid
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,13 @@ async def commp(source: Source, progress: Progress | None = None) -> Commitment:
 async def index(
     sources: Sequence[Source], out: Path, root: Cid | None = None, progress: Progress | None = None
 ) -> Indexed:
-    """Read the pieces of a dataset once, whole, and write its index to `out`, in one step, for its mounts.
+    """Read the pieces of a dataset once, whole, hash every block, and write its index to `out`, in one step.
 
-    Raises Refused, naming source and offset, for a broken CAR, an unreadable range, or a root that is in no piece; what
-    was at `out` is then as before.
+    Raises Refused, naming source, offset and CID, for a broken CAR, a block that isn't what its CID says, an unreadable
+    range, or a root that is in no piece; what was at `out` is then as before.
     """
-    raw = await answer(["index", *_pieces(sources[0], sources[1:], root), "--out", _path(out), "--json"], progress)
+    arguments = ["index", *_pieces(sources[0], sources[1:], root), "--out", _path(out), "--verify-blocks", "--json"]
+    raw = await answer(arguments, progress)
     pieces = tuple(
         IndexedPiece(
             source=str(p["source"]),
@@ -134,9 +136,12 @@ async def ls(
     *,
     also: Sequence[Source] = (),
     index: Path | None = None,
+    empty: bool = False,
     timeout: float = 600.0,
 ) -> tuple[Listed, ...]:
-    """Every file of a dataset, by path. Raises Refused, naming the offset, for a CAR that is broken.
+    """Every file and symlink of a dataset, by path, and if `empty` every directory without entries.
+
+    Raises Refused, naming the offset, for a CAR that is broken.
 
     `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
     """
@@ -146,7 +151,11 @@ async def ls(
             raw = await answer(arguments)
     except TimeoutError:
         raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
-    return tuple(Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"])) for e in raw)
+    return tuple(
+        Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"]), e.get("target"))
+        for e in raw
+        if empty or e["type"] != "directory"
+    )
 
 
 async def cat(
@@ -177,11 +186,12 @@ async def mount(
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
     `report` is told ``{"event": "rebuilt"}`` if there was an index that could not be used, ``{"event": "ready"}``, and
-    then of each fault: a block that is missing, corrupt or unreadable. With `proofs` the dataset is at ``data`` in the
+    then of each fault: a block that is missing, corrupt or unreadable, a source that has changed. However this process
+    ends, killed too, the mount ends with it. With `proofs` the dataset is at ``data`` in the
     folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
-    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else [])], report)
+    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
 
 
 async def materialise(

@@ -22,6 +22,8 @@ from shale.units import Cid
 
 _END_GRACE = 10.0
 _PROGRAM = "shale-kernel"
+_NAME = re.compile(r"[A-Za-z0-9]{1,128}(\.[0-9]{1,6})?")
+"""A root, and the number of a further copy of it; see volumes.names_of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,21 @@ class Place:
 
     @classmethod
     def below(cls, folder: Path, root: Cid) -> Place:
-        """The place of a dataset. Raises InputRefused for a root that is no CID."""
+        """The first place of a dataset. Raises InputRefused for a root that is no CID."""
         if not re.fullmatch(r"[A-Za-z0-9]{1,128}", root):
-            raise InputRefused(f"{printable(root, 60)!r} is not a root CID", "see shale provider datasets list")
+            raise InputRefused(f"{printable(root, 130)!r} is not a root CID", "see shale provider datasets list")
         return cls(folder / root)
+
+    @classmethod
+    def all_below(cls, folder: Path) -> list[Place]:
+        """Every place there is."""
+        if not folder.is_dir():
+            return []
+        return [cls(path) for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)]
 
     @property
     def root(self) -> Cid:
-        return Cid(self.folder.name)
+        return Cid(self.folder.name.partition(".")[0])
 
     @property
     def view(self) -> Path:
@@ -60,6 +69,14 @@ class Place:
             return Process(int(note["pid"]), str(note["birth"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the mount reads, as it was noted; empty if nothing readable is."""
+        try:
+            return tuple(str(source) for source in json.loads((self.folder / "process.json").read_bytes())["sources"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
 
     @property
     def lives(self) -> bool:
@@ -100,7 +117,7 @@ class Place:
         if process is None:
             reap(pid)
             return None
-        note = {"pid": process.pid, "birth": process.birth}
+        note = {"pid": process.pid, "birth": process.birth, "sources": holding.sources}
         write_private(self.folder / "process.json", json.dumps(note).encode())
         return process
 
@@ -117,9 +134,10 @@ class Place:
                 await orphan.end(_END_GRACE)
         if is_mounted(self.view):
             await _detach(self.view)
-        for entry in os.scandir(self.folder):
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry)
+        with suppress(FileNotFoundError):  # a daemon that goes while the next one comes may clear it too
+            for entry in list(os.scandir(self.folder)):
+                if not entry.is_dir(follow_symlinks=False):
+                    Path(entry.path).unlink(missing_ok=True)
         for folder in (self.view, self.folder):
             with suppress(OSError):  # gone, or somebody keeps files of his own there
                 folder.rmdir()

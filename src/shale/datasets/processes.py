@@ -40,6 +40,12 @@ class Process:
                 await _end(descriptor, grace)
         reap(self.pid)
 
+    def hang_up(self) -> None:
+        """SIGHUP; nothing if it has ended."""
+        with self._descriptor() as descriptor, suppress(ProcessLookupError):
+            if descriptor is not None:
+                signal.pidfd_send_signal(descriptor, signal.SIGHUP)
+
     @contextmanager
     def _descriptor(self) -> Iterator[int | None]:
         """A pidfd of this very process: opened first, then checked, so that the pid can't change hands between."""

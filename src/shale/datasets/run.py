@@ -48,7 +48,10 @@ async def answer(arguments: Sequence[str], progress: Progress | None = None, tot
 
 
 async def events(arguments: Sequence[str], report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Report each line of JSON that a long run writes, until it ends. Cancelling ends it as its caller would."""
+    """Report each line of JSON that a long run writes, until it ends. Cancelling ends it as its caller would.
+
+    Its standard input is a pipe that ends with this process, however that ends.
+    """
 
     async def lines(stream: asyncio.StreamReader) -> bytes:
         while True:
@@ -61,7 +64,7 @@ async def events(arguments: Sequence[str], report: Callable[[Mapping[str, Any]],
             if isinstance(value, dict):
                 report(value)
 
-    await _run(arguments, lines, fine=(0, -signal.SIGTERM))
+    await _run(arguments, lines, stdin=asyncio.subprocess.PIPE, fine=(0, -signal.SIGTERM))
 
 
 async def run(
@@ -83,6 +86,7 @@ async def _run(
     arguments: Sequence[str],
     consume: Callable[[asyncio.StreamReader], Awaitable[bytes | None]],
     *,
+    stdin: int = asyncio.subprocess.DEVNULL,
     out: int = asyncio.subprocess.PIPE,
     progress: Progress | None = None,
     total: int = 0,
@@ -91,7 +95,7 @@ async def _run(
     process = await asyncio.create_subprocess_exec(
         binary("shale-kernel"),
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=out,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -134,7 +138,7 @@ async def _last_line(stream: asyncio.StreamReader | None, progress: Progress | N
             if len(words) == 3 and words[0] == b"progress" and words[1].isdigit() and words[2].isdigit():
                 if progress is not None:
                     progress(int(words[1]), int(words[2]))
-            elif words:
+            elif words and words[0] != b"waiting":  # whoever looks on is told of that by provider/waiting.py
                 last = line
     return pending if pending.strip() else last
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shale.datasets import kernel, sources
+from shale.datasets.naming import named_by_file, named_by_url
 from shale.datasets.run import is_source
 from shale.datasets.sources import Extent
 from shale.datasets.stamp import local_file
@@ -32,17 +33,34 @@ _FOLDERS = ("unsealed", "piece")
 _LEAST = 128
 _HEAD = 31
 
-Claimed = Callable[[int, int], Mapping[Cid, int]]
-"""The pieces that are claimed in a sector and their padded sizes, by the numbers of miner and sector."""
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for in a sector: pieces that are claimed, by their padded sizes; with `others` any CAR too."""
+
+    pieces: Mapping[Cid, int] = field(default_factory=dict)
+    others: bool = True
+
+
+Seek = Callable[[int, int], Awaitable[Sought]]
+"""What to look for, by the numbers of miner and sector. Raises Refused for a sector that isn't to be looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a source must be, as `by` ("its URL says"): one of `pieces`, CIDs of version 1 or 2. None: it may be any."""
+
+    pieces: frozenset[Cid] = frozenset()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A source that may hold a piece of a dataset. Its commitment must be one of `expected`, if there are any."""
+    """A source that may hold a piece of a dataset, and what piece it must be."""
 
     source: str
     name: str
-    expected: frozenset[Cid] = frozenset()
+    expected: Expected = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +79,28 @@ class Scanned:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-async def scan(text: str, claimed: Claimed = lambda miner, sector: {}) -> Scanned:
+async def _anything(miner: int, sector: int) -> Sought:
+    return Sought()
+
+
+async def scan(text: str, seek: Seek = _anything) -> Scanned:
     """Look at one place that a person named. Raises Refused when it can't be anything."""
     found = Scanned()
     if is_source(text):
         rest = text.removeprefix("sector:")
         if rest != text and "?" not in rest:
-            await _sector(Path(rest), claimed, found)
+            await _sector(Path(rest), seek, found)
         else:
-            found.candidates.append(Candidate(text, _name(text)))
+            found.candidates.append(Candidate(text, _name(text), _named(text)))
         return found
     path = Path(text)
     if not path.is_absolute():
         raise Refused(f"{text[:200]!r} is not an absolute path", "give the whole path")
     if path.is_dir():
         for entry in await asyncio.to_thread(_entries, path):
-            await _file(entry, claimed, found, named=False)
+            await _file(entry, seek, found, named=False)
     elif path.is_file():
-        await _file(path, claimed, found, named=True)
+        await _file(path, seek, found, named=True)
     else:
         raise Refused(f"{path} is not there", "give a CAR, an unsealed sector, a folder of them, or a source")
     return found
@@ -108,37 +130,38 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-async def _file(path: Path, claimed: Claimed, found: Scanned, named: bool) -> None:
+async def _file(path: Path, seek: Seek, found: Scanned, named: bool) -> None:
     match = _SECTOR.fullmatch(path.name)
     if match and int(match[1]) == 0:
         found.candidates.append(Candidate(f"park:{path}", path.name))
     elif match:
-        await _sector(path, claimed, found)
+        await _sector(path, seek, found)
     elif named or path.suffix == ".car" or is_car_head(await asyncio.to_thread(_head, path)):
-        found.candidates.append(Candidate(str(path), path.stem))
+        found.candidates.append(Candidate(str(path), path.stem, _named(str(path))))
     else:
         found.skipped.append(Skipped(str(path), "offset 0: it is no CAR, no unsealed sector and no file of a park"))
 
 
-async def _sector(path: Path, claimed: Claimed, found: Scanned) -> None:
+async def _sector(path: Path, seek: Seek, found: Scanned) -> None:
     """Add the pieces of an unsealed sector that begin with a CAR: those of claimed sizes, or of the size they need."""
     source = f"sector:{path}"
     try:
         async with asyncio.timeout(SECONDS):
+            match = _SECTOR.fullmatch(path.name)
+            sought = await seek(int(match[1]), int(match[2])) if match else Sought()
             seen = await sources.inspect(source)
             if seen.sector_size is None:
                 first = seen.problems[0] if seen.problems else None
                 raise Refused(f"offset {first.offset}: {first.reason}" if first else "it is no unsealed sector")
-            match = _SECTOR.fullmatch(path.name)
-            pieces = claimed(int(match[1]), int(match[2])) if match else {}
-            room = _Room(source, seen.unsealed, pieces)
-            starts = await asyncio.to_thread(_starts, path, seen.unsealed, seen.sector_size, list(pieces.values()))
+            room = _Room(source, seen.unsealed, sought)
+            sizes = [] if sought.others else list(sought.pieces.values())
+            starts = await asyncio.to_thread(_starts, path, seen.unsealed, seen.sector_size, sizes)
             free = wrong = 0
             for at in starts:
                 if at < free:
                     continue  # inside a piece that was found already
                 try:
-                    size = await room.size_at(at)
+                    size, claimed = await room.size_at(at)
                 except ShaleError as error:
                     found.skipped.append(Skipped(source, f"offset {at}: {error.message}"))
                     free, wrong = max(free, at + _LEAST), wrong + 1
@@ -146,7 +169,8 @@ async def _sector(path: Path, claimed: Claimed, found: Scanned) -> None:
                         raise Refused(f"it holds over {MAX_WRONG} places that only look like a CAR") from None
                     continue
                 name = f"{path.name} at {at}" if at else path.name
-                found.candidates.append(Candidate(f"{source}?offset={at}&size={size}", name, frozenset(pieces)))
+                expected = Expected(frozenset(sought.pieces), "the claims on its sector say") if claimed else Expected()
+                found.candidates.append(Candidate(f"{source}?offset={at}&size={size}", name, expected))
                 free = at + size
             if not free:
                 found.skipped.append(Skipped(source, "no CAR begins in what is unsealed of it"))
@@ -164,19 +188,20 @@ class _Room:
 
     source: str
     unsealed: Sequence[Extent]
-    pieces: Mapping[Cid, int]
+    sought: Sought
 
-    async def size_at(self, at: int) -> int:
-        """The padded size of the piece there. Raises Refused when none fits."""
-        if not self.pieces:
-            return await self._whole_car(at)
-        sizes = [size for size in sorted(set(self.pieces.values())) if self._fits(at, size)]
-        if len(sizes) == 1:
-            return sizes[0]
+    async def size_at(self, at: int) -> tuple[int, bool]:
+        """The padded size of the piece there, and whether it is a claimed one. Raises Refused when none fits."""
+        pieces, others = self.sought.pieces, self.sought.others
+        sizes = [size for size in sorted(set(pieces.values())) if self._fits(at, size)]
+        if len(sizes) == 1 and not others:
+            return sizes[0], True
         for size in sizes:
-            if (await kernel.commp(self._place(at, size))).v1 in self.pieces:
-                return size
-        raise Refused("a CAR begins here, but none of the pieces that are claimed in this sector")
+            if (await kernel.commp(self._place(at, size))).v1 in pieces:
+                return size, True
+        if not others:
+            raise Refused("a CAR begins here, but none of the pieces that are claimed in this sector")
+        return await self._whole_car(at), False
 
     async def _whole_car(self, at: int) -> int:
         """The least padded size in which the CAR is whole: all that can be said where no claim tells."""
@@ -227,6 +252,19 @@ def _head(path: Path) -> bytes:
             return file.read(_HEAD) or b""
     except OSError:
         return b""
+
+
+def _named(source: str) -> Expected:
+    """The piece that a source's own name says it is."""
+    scheme = source.partition(":")[0]
+    if scheme in ("http", "https"):
+        piece, by = named_by_url(source), "its URL says"
+    elif scheme == "aggregate":
+        piece, by = named_by_file(source.rpartition("#")[2]), "its name says"
+    else:
+        path = local_file(source)
+        piece, by = named_by_file(path.name) if path is not None else None, "its file's name says"
+    return Expected(frozenset({piece}), by) if piece is not None else Expected()
 
 
 def _name(source: str) -> str:

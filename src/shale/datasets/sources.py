@@ -131,10 +131,18 @@ async def pad(source: Source, out: Path, sector_size: str, at: str = "0", progre
     )
 
 
-async def unpad(source: Source, out: Path, progress: Progress | None = None) -> int:
-    """Write a source's raw bytes as a new file; how many they are."""
+@dataclass(frozen=True, slots=True)
+class Unpadded:
+    """A source's raw bytes as a file. Zeros at its end are padding where the source's raw size wasn't told."""
+
+    raw_size: int
+    trailing_zeros: int
+
+
+async def unpad(source: Source, out: Path, progress: Progress | None = None) -> Unpadded:
+    """Write a source's raw bytes as a new file."""
     raw = await answer(["unpad", source_text(source), str(out.absolute()), "--json"], progress)
-    return int(raw["raw_size"])
+    return Unpadded(int(raw["raw_size"]), int(raw["trailing_zeros"]))
 
 
 def _problems(raw: Any) -> tuple[Problem, ...]:

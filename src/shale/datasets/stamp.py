@@ -33,6 +33,11 @@ async def stamp(source: str) -> str:
         ) from None
 
 
+def is_same(known: str, seen: str) -> bool:
+    """Whether a stamp that was noted is of what is seen now. Older books know no inode, the oldest no stamp."""
+    return known in ("", seen) or (known.count(" ") == 1 and seen.startswith(f"{known} "))
+
+
 def innermost(source: str) -> str:
     """The path or URL that a source's text reads from in the end."""
     while found := _FORM.match(source):
@@ -58,7 +63,8 @@ def _file(path: Path) -> str:
         raise Refused(f"{path} can't be read ({error.strerror})", "bring it back, or remove the dataset") from None
     if not stat.S_ISREG(found.st_mode):
         raise Refused(f"{path} is not a file", "bring it back, or remove the dataset")
-    return f"{found.st_size} {found.st_mtime_ns}"
+    # No number of the device: a reboot may change it, and every dataset would have to be read again.
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 async def _served(url: str) -> str:

@@ -1,9 +1,10 @@
-"""Volumes: the port through which containers see datasets as files: one mount for each, shared by all its holders."""
+"""Volumes: the port through which containers see datasets as files: one mount for each copy, shared by its holders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,8 @@ class Fault:
     """What went wrong in a mounted dataset; what it says of path, block and offset is printable and short.
 
     `kind` is `missing`, `corrupt` or `unreadable` for a block that could not be read truthfully (its reader got an
-    error), or `gone` for a mount that died under its `holders`: their files fail from then on.
+    error), `changed` for a piece that was written to, replaced or removed under its mount, or `gone` for a mount that
+    died: the files of its holders fail from then on. `sources` and `holders` are those of the mount.
     """
 
     root: Cid
@@ -30,8 +32,11 @@ class Fault:
     cid: str = ""
     offset: int | None = None
     holders: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.kind == "changed":  # the message names the provider's file, which concerns nobody else
+            return "a piece of the dataset has changed under its mount: each of its blocks is verified anew"
         if self.offset is None:
             return self.message
         return f"dataset fault at {self.path or '/'}, offset {self.offset} of the piece: {self.kind} block"
@@ -43,6 +48,9 @@ OnFault = Callable[[Fault], None]
 class Volumes(Protocol):
     """Mounted datasets by root. A holder is a text (a lease, a container); a dataset is mounted while it has one.
 
+    A root may be mounted from several sources at once, each for the holders that asked for these: they are copies of
+    one dataset, and one that has become unreadable under its holders is not what the next one wants.
+
     Holders are on the disk before a call returns; mounts outlive the daemon and are found again. No call waits for
     anything but the mount itself, so a container engine may ask while it serves a request of ours. Errors:
     `Refused` when the dataset can't be mounted (no such file, broken, another root), `Unavailable` when it takes too
@@ -53,7 +61,7 @@ class Volumes(Protocol):
     """Told of each fault, also of those that happened while no daemon ran; it must not block."""
 
     async def hold(self, holding: Holding, holder: str) -> Path:
-        """Mount the dataset, if it isn't yet, for this holder too; the folder with `data` and `proofs`.
+        """Mount the dataset from its sources, if it isn't, for this holder too; the folder with `data` and `proofs`.
 
         All or nothing; holding again gives the same folder.
         """
@@ -63,17 +71,31 @@ class Volumes(Protocol):
         """This holder needs the dataset no more; the last one's release unmounts it. Releasing nothing is fine."""
         ...
 
+    def look_anew(self, root: Cid, sources: tuple[str, ...]) -> None:
+        """The sources were checked and are sound: their mount, if there is one, takes up those that were replaced.
+
+        It verifies each block again, and tells of its faults again.
+        """
+        ...
+
     async def holders(self) -> Mapping[Cid, frozenset[str]]:
         """The datasets that can be read now, and by whom. A dead mount is cleared away, and told of as a fault."""
         ...
 
     def place(self, root: Cid) -> Path:
-        """The folder that `hold` gives for this root, mounted or not."""
+        """The folder that `hold` gives for this root, mounted or not; of several copies, of one that is mounted."""
         ...
 
     async def close(self) -> None:
         """Listen no more; the mounts live on for the next daemon."""
         ...
+
+
+def names_of(root: Cid) -> Iterator[str]:
+    """The names of the places that mounts of a root get: of a second copy, and of each further one, with its number."""
+    yield root
+    for number in count(1):
+        yield f"{root}.{number}"
 
 
 async def release_everywhere(volumes: Volumes, holder: str) -> None:

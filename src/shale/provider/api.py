@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from shale.errors import InputRefused, ShaleError
+from shale.errors import ShaleError
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, amount_of, hash_of, whole
 from shale.provider.desk import Desk
@@ -24,9 +25,12 @@ from shale.provider.offers import Offers, signed_offer_to_json
 from shale.provider.search import Match, Search
 from shale.provider.store import Held
 from shale.units import LeaseId, OrderHash, checked_lease_id
-from shale.wire import read_json
+from shale.wire import read_object
+
+log = logging.getLogger("shale.provider")
 
 MAX_BODY = 64 * 1024
+_RETRY_SECONDS = "5"
 _STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
 
 
@@ -61,7 +65,8 @@ class PublicApi:
         return JSONResponse(signed_offer_to_json(await self._offers.current(await self._desk.free())))
 
     async def _datasets(self, request: Request) -> Response:
-        found = await self._search.find(request.query_params.get("words", ""))
+        address = request.client.host if request.client else ""
+        found = await self._search.find(request.query_params.get("words", ""), address)
         return JSONResponse({"datasets": [match_to_json(match) for match in found]})
 
     async def _order(self, request: Request) -> Response:
@@ -102,8 +107,8 @@ class PublicApi:
         except ShaleError as error:
             await lines.put({"error": error_json(error)})
         except Exception:
+            log.exception("lease %s: its start", held.id[:12])
             await lines.put({"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}})
-            raise
         finally:
             await lines.put(None)
 
@@ -113,6 +118,7 @@ class PublicApi:
 
     async def _lease(self, request: Request) -> Response:
         held = await self._desk.store.lease(_lease_id(request))
+        end = held.final
         return JSONResponse(
             {
                 "state": held.lease.state.value,
@@ -120,6 +126,8 @@ class PublicApi:
                 "paid": str(held.lease.paid.value),
                 "seconds": held.lease.seconds,
                 "anchor_tx": held.anchor_tx,
+                # The rest anybody on the way may change: only this is to be believed of an end.
+                "end": end and end_to_json(end, self._desk.signing.sign(end, self._desk.account)),
             }
         )
 
@@ -139,23 +147,14 @@ class PublicApi:
 
 async def body(request: Request, most: int = MAX_BODY) -> dict[str, Any]:
     """The request's JSON object. Raises InputRefused when it is too large or none."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > most:
-            raise InputRefused("the request is too large", f"keep it within {most} bytes")
-    try:
-        value = read_json(raw or b"{}")
-    except ValueError:
-        raise InputRefused("the request is not JSON", "update the client") from None
-    if not isinstance(value, dict):
-        raise InputRefused("the request is not a JSON object", "update the client")
-    return value
+    return await read_object(request.stream(), most, "update the client")
 
 
 async def show_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ShaleError), "registered for that class"
-    return JSONResponse({"error": error_json(error)}, status_code=_STATUS[error.code])
+    status = _STATUS[error.code]
+    headers = {"Retry-After": _RETRY_SECONDS} if status == 503 else None
+    return JSONResponse({"error": error_json(error)}, status, headers)
 
 
 def error_json(error: ShaleError) -> dict[str, str]:

@@ -36,10 +36,12 @@ leases = Table(
     Column("leaf_seconds", BigInteger, nullable=False, default=0),
 )
 
-datasets = Table(
-    "datasets",
+# What each copy of a dataset is: one root may lie here more than once, in other places or cut into other pieces.
+copies = Table(
+    "copies",
     metadata,
     Column("root", String(128), primary_key=True),
+    Column("copy", Integer, primary_key=True, autoincrement=False),
     # The piece that holds the root block.
     Column("piece", String(128), nullable=False),
     Column("name", String(128), nullable=False),
@@ -51,17 +53,21 @@ datasets = Table(
     Column("description", Text, nullable=False, default=""),
     Column("licence", String(128), nullable=False, default=""),
     Column("signer", String(42), nullable=False, default=""),
-    # When the commitments of its pieces were last computed and matched.
+    # When the commitments of its pieces were last computed and matched, and all their blocks were hashed.
     Column("checked_at", BigInteger, nullable=False, default=0),
-    # What a mount found wrong; empty: nothing. Only a check clears it.
+    Column("blocks_at", BigInteger, nullable=False, default=0),
+    # What a mount or a check found wrong; empty: nothing. Only a check that began after it clears it.
     Column("fault", Text, nullable=False, default=""),
     Column("fault_at", BigInteger, nullable=False, default=0),
+    # How many faults were noted ever: a check sees by it that one came while it read.
+    Column("faults", BigInteger, nullable=False, default=0),
 )
 
 pieces = Table(
-    "pieces",
+    "copy_pieces",
     metadata,
     Column("root", String(128), primary_key=True),
+    Column("copy", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     # The source's text (docs/guide/datasets.md), and what it was like when it was checked: size, time, ETag.
     Column("source", Text, nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from shale.chain.lotus import Head, Lotus, SectorInfo, VerifiedClaim, miner_numb
 from shale.errors import ConfigError, ShaleError
 from shale.market.offer import Claim, Piece
 from shale.units import Cid
+
+SECONDS = 90.0
+"""For all that a node tells of the claims, before the sectors."""
 
 
 @dataclass(slots=True)
@@ -22,9 +26,10 @@ class Register:
     claims: tuple[VerifiedClaim, ...]
     sectors: dict[int, SectorInfo | None] = field(default_factory=dict)
 
-    def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
-        """The pieces that are claimed in a sector, and their padded sizes."""
-        return {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
+    async def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
+        """The pieces that are claimed in a sector that lives, and their padded sizes."""
+        pieces = {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
+        return pieces if pieces and await self._lives(sector) else {}
 
     async def claim_of(self, piece: Piece, sector: int | None) -> Claim | None:
         """The claim on a piece whose sector lives: in this sector if there is one, else the one that lasts longest."""
@@ -65,10 +70,13 @@ class Claims:
         found, lotus = None, None
         try:
             lotus = Lotus(chosen)
-            found = await self._read(lotus)
+            async with asyncio.timeout(SECONDS):
+                found = await self._read(lotus)
             self.trouble = ""
+        except TimeoutError:
+            self.trouble = f"the Lotus node took over {SECONDS:g} s: check chain.lotus in the settings, or --lotus"
         except ShaleError as error:
-            self.trouble = error.message
+            self.trouble = str(error)
         try:
             yield found
         finally:

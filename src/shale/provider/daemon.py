@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,18 +16,28 @@ import uvicorn
 from starlette.applications import Starlette
 
 from shale.datasets.driver_socket import driver_socket
-from shale.errors import ConfigError
+from shale.errors import ConfigError, Unavailable
+from shale.keeping import keep
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
 from shale.provider.upkeep import follow, redeem, sweep
-from shale.provider.wiring import Provider, wire
+from shale.provider.wiring import Provider, Step, wire
 
 log = logging.getLogger("shale.provider")
 
 
-async def serve(home: Home, config: ProviderConfig, password: str, ready: Callable[[Provider], None]) -> None:
-    """Run the daemon until SIGINT, SIGTERM or an order through the admin socket. Raises what keeps it from starting."""
+async def serve(
+    home: Home,
+    config: ProviderConfig,
+    password: str,
+    ready: Callable[[Provider], None],
+    step: Step = lambda name: None,
+) -> None:
+    """Run the daemon until SIGINT, SIGTERM or an order through the admin socket. Raises what keeps it from starting.
+
+    `step` is told of each step of the start as it begins.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -35,32 +45,50 @@ async def serve(home: Home, config: ProviderConfig, password: str, ready: Callab
     async with AsyncExitStack() as stack:
         stack.enter_context(_Lock(private_dir(home.provider) / "daemon.lock"))
         listener = stack.enter_context(_bind(config))
-        provider = await stack.enter_async_context(wire(home, config, password, stop))
+        provider = await stack.enter_async_context(wire(home, config, password, stop, step))
         stack.push_async_callback(_leave, provider)
         # The engine asks for volumes while it starts and removes the containers of leases: it is answered first.
         plugin = stack.enter_context(driver_socket(config.volume_driver))
         await stack.enter_async_context(served(provider.driver, plugin))
+        step("starting the SSH gateway")
         await provider.gateway.up()
+        step("taking up the leases of the last run")
         await provider.lifecycle.recover()
         admin = private_dir(home.provider) / "admin.sock"
         door = stack.enter_context(_bind_private(admin))
         stack.callback(admin.unlink, missing_ok=True)
         await stack.enter_async_context(served(provider.public, listener))
         await stack.enter_async_context(served(provider.admin, door))
-        await provider.announce()
+        step("looking up this provider's record on the chain")
+        await provider.announce(step)
         if await provider.desk.store.leases(LeaseState.ENDED):
             provider.ended.set()
-        for work in (
-            redeem(provider.settlement.run, provider.ended, provider.desk.clock, provider.settle_after),
-            follow(provider.chain, provider.desk.clock, provider.lifecycle.living, provider.lifecycle.end),
-            sweep(provider.volumes.release_unused, provider.desk.clock),
-            provider.faults.run(),
-            provider.lookout.watch(),
-        ):
-            stack.callback(asyncio.create_task(work).cancel)
+        await stack.enter_async_context(_kept(provider))
         ready(provider)
         await stop.wait()
         log.info("stopping")
+
+
+@asynccontextmanager
+async def _kept(provider: Provider) -> AsyncIterator[None]:
+    """What the daemon does by itself, for the time of the context: none of it ends before."""
+    clock, ended = provider.desk.clock, provider.ended
+    works: dict[str, Callable[[], Awaitable[None]]] = {
+        "redeeming": lambda: redeem(provider.settlement.run, ended, clock, provider.settle_after),
+        "following the chain": lambda: follow(provider.chain, clock, provider.lifecycle.living, provider.lifecycle.end),
+        "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
+        "working off faults": provider.faults.run,
+        "looking at the datasets": provider.lookout.watch,
+        "asking the servers of pieces": provider.lookout.watch_servers,
+        "joining claims": provider.lookout.watch_claims,
+    }
+    tasks = [asyncio.create_task(keep(name, work, clock, log), name=name) for name, work in works.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _leave(provider: Provider) -> None:
@@ -135,12 +163,25 @@ async def served(app: Starlette, listener: socket.socket) -> AsyncIterator[None]
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.answering.wait()
+    answering = asyncio.create_task(server.answering.wait())
+    await asyncio.wait({task, answering}, return_when=asyncio.FIRST_COMPLETED)
+    answering.cancel()
+    if task.done():
+        task.result()
+        raise Unavailable("the API's server did not start", "see the log")
+    task.add_done_callback(lambda ended: _mourn(ended, server))
     try:
         yield
     finally:
         server.should_exit = True
         await task
+
+
+def _mourn(ended: asyncio.Task[None], server: uvicorn.Server) -> None:
+    """A server that ends by itself is told of: whoever watches the log restarts the daemon, the leases live on."""
+    if not server.should_exit:
+        error = None if ended.cancelled() else ended.exception()
+        log.critical("a server of the daemon has ended by itself: restart it", exc_info=error)
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,16 +14,21 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from shale.datasets.manifest import MAX_MANIFEST, manifest_from_json
+from shale.datasets.scan import sector_of
 from shale.errors import InputRefused, ShaleError
+from shale.market.offer import MAX_PIECES
 from shale.market.order import text_of
 from shale.provider.api import body, error_json
-from shale.provider.catalogue import Catalogue, Report, Wanted
-from shale.provider.shelf import Item
+from shale.provider.catalogue import Catalogue
+from shale.provider.groups import Wanted
+from shale.provider.shelf import Item, best
+from shale.provider.waiting import Report
 from shale.units import Cid
 
 log = logging.getLogger("shale.provider")
 
-MAX_SOURCES = 1024
+MAX_SOURCES = MAX_PIECES
+"""That one command names."""
 _MAX_SOURCE = 4096
 _MAX_LINES = 10_000
 
@@ -43,8 +49,10 @@ class DatasetRoutes:
         ]
 
     async def shown(self) -> list[dict[str, Any]]:
-        """Every dataset as the commands show it."""
-        return [self._json(item) for item in await self._shelf.all()]
+        """Every copy of every dataset as the commands show it."""
+        items = await self._shelf.all()
+        chosen = {(item.listing.root, item.copy) for item in best(items)}
+        return [self._json(item, (item.listing.root, item.copy) in chosen) for item in items]
 
     async def _list(self, request: Request) -> Response:
         return JSONResponse({"datasets": await self.shown(), "trouble": self._catalogue.claims.trouble})
@@ -59,7 +67,10 @@ class DatasetRoutes:
         return self._stream(lambda report: self._catalogue.check(chosen, report))
 
     async def _remove(self, request: Request) -> Response:
-        await self._catalogue.remove(request.path_params["root"])
+        copy = request.query_params.get("copy", "")
+        if copy and not re.fullmatch(r"[0-9]{1,4}", copy):
+            raise InputRefused("that is no number of a copy", "see shale provider datasets list")
+        await self._catalogue.remove(request.path_params["root"], int(copy) if copy else None)
         return JSONResponse({})
 
     def _stream(self, work: Callable[[Report], Awaitable[None]]) -> Response:
@@ -100,10 +111,10 @@ class DatasetRoutes:
         root = line.get("added") or line.get("sound")
         if root is None:
             return line
-        items = [item for item in await self._shelf.all() if item.listing.root == root]
-        return line | {"dataset": self._json(items[0]) if items else None}
+        items = [item for item in await self.shown() if (item["root"], item["copy"]) == (root, line["copy"])]
+        return line | {"dataset": items[0] if items else None}
 
-    def _json(self, item: Item) -> dict[str, Any]:
+    def _json(self, item: Item, is_best: bool) -> dict[str, Any]:
         listing, head = item.listing, self._catalogue.claims.head
         pieces = []
         for piece, place in zip(listing.pieces, item.places, strict=True):
@@ -118,6 +129,7 @@ class DatasetRoutes:
                     "sector": claim.sector if claim else None,
                     "term_end": claim.term_end if claim else None,
                     "term_end_at": head.time_of(claim.term_end) if claim and head else None,
+                    "held_in": sector_of(place.source),
                     "readable": not place.unreadable,
                     "why": place.unreadable,
                 }
@@ -132,11 +144,15 @@ class DatasetRoutes:
             "licence": listing.licence,
             "signer": listing.signer,
             "pieces": pieces,
+            "copy": item.copy,
+            "best": is_best,
+            "offered": is_best and not item.trouble,
             "readable": not item.trouble,
             "why": item.trouble,
             "fault": item.fault,
             "fault_at": item.fault_at,
             "checked_at": listing.checked_at,
+            "blocks_checked_at": item.blocks_at,
         }
 
 
@@ -152,4 +168,5 @@ def _wanted(raw: dict[str, Any]) -> Wanted:
         Cid(text_of(root, 128)) if root else None,
         manifest_from_json(manifest) if manifest is not None else None,
         text_of(raw.get("lotus", ""), 512),
+        raw.get("unclaimed") is True,
     )

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from shale.clock import Clock
 from shale.datasets.volumes import Fault
-from shale.errors import ShaleError
+from shale.errors import ShaleError, Unavailable
+from shale.keeping import Trouble
 from shale.market.lease import EndReason
 from shale.provider.lease_volumes import leases_among
 from shale.provider.lifecycle import Lifecycle
@@ -21,8 +22,10 @@ from shale.units import Cid
 log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
-"""Faults of a dataset that are logged and told: a broken disk has millions, and each says the same."""
-_KINDS = ("missing", "corrupt", "unreadable", "gone")
+"""Faults of a copy of a dataset that are logged and told: a broken disk has millions, and each says the same."""
+RETRY_SECONDS = 5.0
+"""How soon a fault that couldn't be worked off, because the books or the engine don't answer, is taken up again."""
+_KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
 
 
 class Faults:
@@ -33,7 +36,7 @@ class Faults:
         self._lifecycle = lifecycle
         self._clock = clock
         self._waiting: asyncio.Queue[Fault] = asyncio.Queue()
-        self._told: dict[Cid, deque[float]] = {}
+        self._told: dict[tuple[Cid, tuple[str, ...]], deque[float]] = {}
         self._count = Counter(
             "shale_dataset_faults", "Reads of mounted datasets that failed, by kind", ["kind"], registry=metrics
         )
@@ -41,16 +44,16 @@ class Faults:
     def report(self, fault: Fault) -> None:
         """Never blocks; of a dataset with very many faults most are only counted."""
         self._count.labels(fault.kind if fault.kind in _KINDS else "other").inc()
-        if fault.kind == "gone" or self._is_new(fault.root):
+        if fault.kind == "gone" or self._is_new(fault):
             self._waiting.put_nowait(fault)
 
     async def run(self) -> None:
         while True:
             fault = await self._waiting.get()
+            more = f" ({fault.message})" if fault.message not in str(fault) else ""
+            log.error("dataset %s: %s%s", fault.root, fault, more)
             try:
-                await self._work_off(fault)
-            except ShaleError as error:
-                log.error("dataset %s: %s", fault.root, error)
+                await self._work_off_surely(fault)
             finally:
                 self._waiting.task_done()
 
@@ -58,19 +61,30 @@ class Faults:
         """Return when all that was reported is worked off."""
         await self._waiting.join()
 
-    def _is_new(self, root: Cid) -> bool:
+    def _is_new(self, fault: Fault) -> bool:
         now = self._clock.steady()
-        told = self._told.setdefault(root, deque(maxlen=PER_MINUTE))
+        told = self._told.setdefault((fault.root, fault.sources), deque(maxlen=PER_MINUTE))
         if len(told) == PER_MINUTE and now - told[0] < 60:
             return False
         told.append(now)
         return True
 
+    async def _work_off_surely(self, fault: Fault) -> None:
+        """Never given up while something only doesn't answer: the dataset would stay offered, or a lease without it."""
+        trouble = Trouble(f"a fault of dataset {fault.root}", self._clock, log)
+        while True:
+            try:
+                return await self._work_off(fault)
+            except Unavailable as error:
+                trouble.note(error)
+                await self._clock.sleep_until(self._clock.steady() + RETRY_SECONDS)
+            except ShaleError as error:
+                return trouble.note(error)
+
     async def _work_off(self, fault: Fault) -> None:
-        log.error("dataset %s: %s (%s)", fault.root, fault, fault.message)
         notice = Notice("dataset", str(fault))
         if fault.kind != "gone":
-            await self._shelf.report_fault(fault.root, str(fault), self._clock.now())
+            await self._shelf.report_fault(fault.root, str(fault), self._clock.now(), sources=fault.sources)
             await self._lifecycle.tell(fault.root, notice)
             return
         # What was bound into their containers fails for good; a mount made anew would not reach them.

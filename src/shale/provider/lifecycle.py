@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shale.chain.chain import Chain
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Engine
+from shale.datasets.reach import servers_of
 from shale.errors import Closed, Refused, ShaleError, Unavailable
+from shale.keeping import keep
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.paths import private_dir, write_private
@@ -23,6 +26,7 @@ from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
+from shale.provider.waiting import waiting
 from shale.tunnel.gateway import Gateway, Grant
 from shale.tunnel.link import Link
 from shale.tunnel.messages import Notice
@@ -105,16 +109,32 @@ class Lifecycle:
             await progress("gateway", "done", f"{self._parts.gateway.user}@{self._parts.config.public_host}")
         except BaseException as error:
             log.warning("lease %s: start failed: %s", held.id[:12], error)
-            await asyncio.shield(self.end(held.id, EndReason.START_FAILED))
+            await asyncio.shield(self._abandon(held))
             raise
-        self._spawn(self._anchor(held))
+        self._spawn(f"lease {held.id[:12]}: anchoring", lambda: self._anchor(held))
         return container
+
+    async def _abandon(self, held: Held) -> None:
+        """End a lease whose start failed. What can't be done at once goes on, but without its container."""
+        try:
+            await self.end(held.id, EndReason.START_FAILED)
+        except Exception as error:  # noqa: BLE001 - whoever began the start learns why it failed, not this
+            log.error("lease %s: not ended yet: %s", held.id[:12], error)
+            await self._remove(held)
+            self._spawn(f"lease {held.id[:12]}: ending", lambda: self.end(held.id, EndReason.START_FAILED))
 
     async def _raise_container(self, held: Held, host_key: SshKey, progress: Progress) -> Container:
         if held.order.dataset:
             await progress("dataset", "started", held.order.dataset)
             item = await self._parts.shelf.find(held.order.dataset)
-            await self._parts.volumes.hold(held.id, item.holding)
+            sources = item.holding.sources
+
+            def told(line: dict[str, Any]) -> None:
+                waits = f"waiting for {line['waiting']}, {line['seconds']} s"
+                self._spawn("telling of a start", lambda: progress("dataset", "started", waits))
+
+            async with waiting(servers_of(sources) or "the disk", told, self._parts.meter.clock):
+                await self._parts.volumes.hold(held.id, item.holding)
             await progress("dataset", "done", f"{item.listing.name} at {held.mount}")
         await progress("container", "started", held.order.image)
         container = await self._parts.engine.start(self._spec(held, host_key))
@@ -169,7 +189,7 @@ class Lifecycle:
                     continue
             except ShaleError as error:
                 log.warning("lease %s: the chain refused it: %s", held.id[:12], error)
-            await self.end(held.id, EndReason.ANCHOR_FAILED)
+            await self._finish(held.id, EndReason.ANCHOR_FAILED)
             return None
         return None
 
@@ -191,9 +211,10 @@ class Lifecycle:
         socket = await self._parts.sockets.open(held.id, functools.partial(self._joined, meter))
         self._grants[held.id] = Grant(held.order.gateway_key, socket, container.address, container.port)
         self._parts.gateway.allow(self._grants.values())
+        frozen = container.state is ContainerState.PAUSED
         self._tasks[held.id] = [
-            self._spawn(meter.run(container.state is ContainerState.PAUSED)),
-            self._spawn(self._watch(held.id)),
+            self._spawn(f"lease {held.id[:12]}: metering", lambda: meter.run(frozen)),
+            self._spawn(f"lease {held.id[:12]}: watching its container", lambda: self._watch(held.id)),
         ]
 
     async def _joined(self, meter: LeaseMeter, link: Link, pid: int) -> None:
@@ -212,7 +233,7 @@ class Lifecycle:
             code = -1
         if lease in self._meters:
             log.warning("lease %s: the container exited with %d", lease[:12], code)
-            await self.end(lease, EndReason.HOST_FAILURE)
+            await self._finish(lease, EndReason.HOST_FAILURE)
 
     async def tell(self, root: Cid, notice: Notice) -> None:
         """Tell the clients of every living lease that has this dataset, now or when they are back."""
@@ -220,34 +241,31 @@ class Lifecycle:
             if lease in self._meters:
                 await self._meters[lease].tell(notice)
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        async def guarded() -> None:
-            try:
-                await work
-            except ShaleError as error:
-                log.error("%s", error)
-
-        task = asyncio.get_running_loop().create_task(guarded())
+    def _spawn(self, name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(keep(name, work, self._parts.meter.clock, log))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+    async def _finish(self, lease: LeaseId, reason: EndReason) -> None:
+        """End a lease for which nobody waits. Its meter does it, which freezes the container if that takes a while."""
+        if lease in self._meters:
+            self._meters[lease].stop(reason)
+        else:
+            await self.end(lease, reason)
 
     async def end(self, lease: LeaseId, reason: EndReason) -> End:
         """End a lease, remove all that it had here, and give the final state; ending it again gives the same."""
         async with self._ending.setdefault(lease, asyncio.Lock()):
             news = (await self._parts.store.lease(lease)).lease.state.holds_stock
             held = await self._parts.store.end(lease, reason, self._parts.meter.clock.now())
-            final = End(
-                held.lease.order,
-                held.lease.paid,
-                held.lease.seconds,
-                held.lease.end_reason,
-                held.lease.ended_at,
-            )
+            final = held.final
+            assert final is not None, "it has just been ended"
             meter = self._meters.pop(lease, None)
             if meter is not None:
                 await meter.close(final)
-            self._spawn(self._parts.gateway.cut(self._connections.pop(lease, set())))
+            connections = self._connections.pop(lease, set())
+            self._spawn(f"lease {lease[:12]}: hanging up", lambda: self._parts.gateway.cut(connections))
             await self._clear(held)
             if news:
                 log.info("lease %s: ended: %s", lease[:12], held.lease.end_reason.text)
@@ -262,20 +280,32 @@ class Lifecycle:
             if task is not current:
                 task.cancel()
         if self._grants.pop(held.id, None) is not None:
-            self._parts.gateway.allow(self._grants.values())
-        await self._parts.sockets.close(held.id)
-        names = [volume.name for volume in self._parts.volumes.of(held)]
-        for part in (self._parts.engine.remove(held.id, names), self._parts.volumes.release(held.id)):
-            try:
-                await part
-            except ShaleError as error:
-                log.error("lease %s: clearing: %s", held.id[:12], error)
+            await self._surely(held, "closing the gateway", self._allow)
+        await self._surely(held, "closing its socket", lambda: self._parts.sockets.close(held.id))
+        await self._remove(held)
         self._gpus.pop(held.id, None)
         keys = self._parts.leases_dir / held.id[2:18]
-        for name in ("host_key", "authorized_keys"):
-            (keys / name).unlink(missing_ok=True)
         with suppress(OSError):
+            for name in ("host_key", "authorized_keys"):
+                (keys / name).unlink(missing_ok=True)
             keys.rmdir()
+
+    async def _remove(self, held: Held) -> None:
+        """Its container and its mount: they are gone when this returns, or it goes on trying."""
+        names = [volume.name for volume in self._parts.volumes.of(held)]
+        await self._surely(held, "removing its container", lambda: self._parts.engine.remove(held.id, names))
+        await self._surely(held, "releasing its dataset", lambda: self._parts.volumes.release(held.id))
+
+    async def _allow(self) -> None:
+        self._parts.gateway.allow(self._grants.values())
+
+    async def _surely(self, held: Held, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do it now; if it fails, go on trying beside what comes next."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the next part is cleared all the same
+            log.error("lease %s: %s: %s", held.id[:12], what, error)
+            self._spawn(f"lease {held.id[:12]}: {what}", work)
 
     async def recover(self) -> None:
         """Take up the leases that live in the books, end those that can't go on, remove what belongs to none."""
@@ -294,7 +324,7 @@ class Lifecycle:
                 await self.end(held.id, EndReason.HOST_FAILURE)
                 continue
             await self._attend(held, container)
-            self._spawn(self._catch_up(held))
+            self._spawn(f"lease {held.id[:12]}: catching up with the chain", functools.partial(self._catch_up, held))
             log.info("lease %s: taken up again", held.id[:12])
         living = set(self._meters)
         for container in await self._parts.engine.all():
@@ -309,12 +339,15 @@ class Lifecycle:
         await self._anchor(held)
         record = await self._parts.chain.lease(held.id)
         if record is not None and record.ended_at:
-            await self.end(held.id, record.end_reason)
+            await self._finish(held.id, record.end_reason)
 
     async def rest(self) -> None:
         """Stop metering for the daemon's own stop: containers, mounts and the gateway live on for its next start."""
         for lease, meter in list(self._meters.items()):
-            await self._parts.store.set_served(lease, meter.served)
+            try:
+                await self._parts.store.set_served(lease, meter.served)
+            except ShaleError as error:
+                log.error("lease %s: %s", lease[:12], error)
             await meter.close(None)
         self._meters.clear()
         for task in list(self._background):

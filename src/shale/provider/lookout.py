@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from shale.clock import Clock
 from shale.datasets import sources
 from shale.datasets.scan import sector_of
-from shale.datasets.stamp import local_file, stamp
-from shale.errors import ShaleError
+from shale.datasets.stamp import is_same, local_file, stamp
+from shale.errors import ShaleError, Unavailable
+from shale.keeping import Trouble
 from shale.provider.claims import Claims, Register
 from shale.provider.shelf import Item, Place, Shelf
 from shale.units import Cid
@@ -18,10 +20,12 @@ log = logging.getLogger("shale.provider")
 
 FILES_SECONDS = 10.0
 """How often files are looked at."""
-SERVERS_ROUNDS = 30
-"""Every how many of those looks the servers of pieces are asked too."""
-CLAIMS_ROUNDS = 180
-"""Every how many of those looks the Lotus node is asked."""
+SERVERS_SECONDS = 300.0
+"""How often the servers of pieces are asked."""
+CLAIMS_SECONDS = 1800.0
+"""How often the Lotus node is asked."""
+JOIN_SECONDS = 300.0
+"""How long it may take to tell of all sectors; what it hasn't told by then stays as it was last known."""
 _INSPECT_SECONDS = 60.0
 _AT_ONCE = 8
 
@@ -33,33 +37,53 @@ class Lookout:
         self._shelf = shelf
         self._claims = claims
         self._clock = clock
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._files = asyncio.Semaphore(_AT_ONCE)
+        self._servers = asyncio.Semaphore(_AT_ONCE)
 
     async def watch(self) -> None:
-        """Look now and then, until cancelled. What fails is tried again at the next look."""
-        rounds = 0
+        """Look at the files now and then, until cancelled."""
+        await self._repeat("looking at the datasets", lambda: self.look(servers=False), FILES_SECONDS)
+
+    async def watch_servers(self) -> None:
+        """The same of servers, which may take their time: nothing else waits for them."""
+        await self._repeat("asking the servers of pieces", lambda: self.look(files=False), SERVERS_SECONDS)
+
+    async def watch_claims(self) -> None:
+        """The same of the Lotus node, if there is one."""
+        if self._claims.is_set_up:
+            await self._repeat("joining claims", self.join_claims, CLAIMS_SECONDS)
+
+    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """What fails is tried again at the next look."""
+        trouble = Trouble(name, self._clock, log)
         while True:
             try:
-                await self.look(servers=rounds % SERVERS_ROUNDS == 0)
-                if rounds % CLAIMS_ROUNDS == 0 and self._claims.is_set_up:
-                    await self.join_claims()
-            except ShaleError as error:
-                log.warning("datasets: %s", error)
-            rounds += 1
-            await self._clock.sleep_until(self._clock.steady() + FILES_SECONDS)
+                await work()
+            except Exception as error:  # noqa: BLE001 - as said above
+                trouble.note(error)
+            else:
+                trouble.over()
+            await self._clock.sleep_until(self._clock.steady() + seconds)
 
-    async def look(self, *, servers: bool = True) -> None:
+    async def look(self, *, files: bool = True, servers: bool = True) -> None:
         """Look at each source: is it there, and as it was when it was checked."""
-        await asyncio.gather(*(self._look_at(item, servers) for item in await self._shelf.all()))
+        await asyncio.gather(*(self._look_at(item, files, servers) for item in await self._shelf.all()))
 
     async def join_claims(self) -> None:
-        """Ask the node for claims; what was known before stays when it doesn't answer."""
+        """Ask the node for claims; what was known before stays where it doesn't answer, or not in time.
+
+        Raises Unavailable with what is wrong.
+        """
         async with self._claims.register() as register:
             if register is None:
-                log.warning("claims: %s", self._claims.trouble)
-                return
-            for item in await self._shelf.all():
-                await self._join(item, register)
+                raise Unavailable(f"the claims are as they were last known ({self._claims.trouble})")
+            try:
+                async with asyncio.timeout(JOIN_SECONDS):
+                    for item in await self._shelf.all():
+                        await self._join(item, register)
+            except TimeoutError:
+                self._claims.trouble = f"the Lotus node took over {JOIN_SECONDS:g} s to tell of the sectors"
+                raise Unavailable(f"the claims are as they were last known ({self._claims.trouble})") from None
 
     async def _join(self, item: Item, register: Register) -> None:
         pieces = item.listing.pieces
@@ -68,28 +92,29 @@ class Lookout:
             for piece, place in zip(pieces, item.places, strict=True)
         ]
         if found != [piece.claim for piece in pieces]:
-            await self._shelf.set_claims(item.listing.root, found)
+            await self._shelf.set_claims(item, found)
 
-    async def _look_at(self, item: Item, servers: bool) -> None:
+    async def _look_at(self, item: Item, files: bool, servers: bool) -> None:
         changed = {}
         for number, place in enumerate(item.places):
-            if not servers and local_file(place.source) is None:
+            is_file = local_file(place.source) is not None
+            if not (files if is_file else servers):
                 continue
-            async with self._gate:
+            async with self._files if is_file else self._servers:
                 seen = await _state(place, item.listing.root)
             if seen != (place.unreadable, place.stamp):
                 changed[number] = seen
                 if seen[0] != place.unreadable:
                     log.warning("dataset %s: %s", item.listing.name, seen[0] or "it can be read again")
         if changed:
-            await self._shelf.set_unreadable(item.listing.root, changed)
+            await self._shelf.set_unreadable(item, changed)
 
 
 async def _state(place: Place, root: Cid) -> tuple[str, str]:
     """Why a source can't be read (empty: it can), and its stamp."""
     try:
         mark = await stamp(place.source)
-        if place.stamp in ("", mark):  # books of the first form have no stamps
+        if is_same(place.stamp, mark):
             return "", mark
         if sector_of(place.source) is None:
             return f"it changed since it was checked: run shale provider datasets check {root}", place.stamp

@@ -15,6 +15,7 @@ from eth_account.signers.local import LocalAccount
 from shale.clock import Clock, wait_event
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable, VoucherRefused
+from shale.keeping import Trouble
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
@@ -72,15 +73,19 @@ class LeaseMeter:
         self._paid: AttoFil = held.lease.paid
         self._booked = held.lease.state
         self._parts = parts
+        self._terms = terms
         self._on_end = on_end
         self._meter = Meter(terms, served=held.served, paid_seconds=held.lease.seconds).forgetting()
         self._link: Link | None = None
         self._wake = asyncio.Event()
         self._paying = asyncio.Lock()
         self._ending = False
+        self._must_end: EndReason | None = None
+        self._trouble = Trouble(f"lease {self._id[:12]}: the meter", parts.clock, log)
+        self._deaf = Trouble(f"lease {self._id[:12]}: taking its vouchers", parts.clock, log)
         self._notices: deque[Notice] = deque(maxlen=_KEPT_NOTICES)
         self._usage = (parts.clock.steady(), 0)
-        self._last = parts.clock.steady()
+        self._last: float | None = None
 
     @property
     def lease(self) -> LeaseId:
@@ -96,23 +101,46 @@ class LeaseMeter:
         return self._link is not None
 
     async def run(self, frozen: bool = False) -> None:
-        """Drive the meter until the lease ends. Cancelling it leaves the lease as it is."""
-        if frozen:
+        """Drive the meter until the lease ends. Cancelling it leaves the lease as it is; running it again goes on.
+
+        Whatever fails is tried again. Meanwhile a container that isn't paid, or shall end, is frozen: that takes the
+        engine alone. What fails for as long as the client would be waited for ends the lease, by the host's fault.
+        """
+        if frozen and self._last is None:
             self._meter = self._meter.freezing()
-        self._last = self._parts.clock.steady()
         while not self._ending:
             self._wake.clear()
-            self._pass_time()
-            action, reason = self._meter.decide(self._link is not None)
-            if action is Action.NOTHING:
-                await wait_event(self._parts.clock, self._wake, self._meter.next_moment())
-                continue
+            action, pause = Action.NOTHING, 0.0
             try:
+                self._pass_time()
+                action, reason = self._decide()
                 await self._do(action, reason)
-            except ShaleError as error:
-                # The engine or the books fail just now: a lease must not run on without its meter.
-                log.warning("lease %s: the meter can't %s: %s", self._id[:12], action.value, error)
-                await wait_event(self._parts.clock, self._wake, _RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - a lease must not run on without its meter
+                self._trouble.note(error)
+                if action is not Action.FREEZE:
+                    await self._stand_still()
+                pause = _RETRY_SECONDS
+            else:
+                self._trouble.over()
+                if action is Action.NOTHING:
+                    pause = self._meter.next_moment()
+            if action is Action.NOTHING or pause:
+                await wait_event(self._parts.clock, self._wake, pause)
+
+    def stop(self, reason: EndReason) -> None:
+        """Let the meter end the lease for this reason, for one who doesn't wait for it."""
+        self._must_end = self._must_end or reason
+        self._wake.set()
+
+    def _decide(self) -> tuple[Action, EndReason]:
+        if self._must_end is not None:
+            return Action.END, self._must_end
+        if self._trouble.seconds > self._terms.patience:
+            return Action.END, EndReason.HOST_FAILURE
+        action, reason = self._meter.decide(self._link is not None)
+        if reason is EndReason.UNPAID and self._deaf.count:
+            return action, EndReason.HOST_FAILURE
+        return action, reason
 
     async def _do(self, action: Action, reason: EndReason) -> None:
         match action:
@@ -120,17 +148,30 @@ class LeaseMeter:
                 await self._ask()
             case Action.FREEZE:
                 await self._freeze()
+                await self._book()
             case Action.THAW:
                 await self._thaw()
+                await self._book()
             case Action.END:
                 await self._on_end(reason)
                 self._ending = True
             case Action.NOTHING:
-                pass
+                await self._book()  # what couldn't be written when it happened
+
+    async def _stand_still(self) -> None:
+        """Freeze what must not run on, without the books."""
+        self._pass_time()
+        due = self._must_end is not None or self._meter.decide(connected=False)[0] in (Action.FREEZE, Action.END)
+        if due and not self._meter.frozen:
+            try:
+                await self._freeze()
+            except Exception as error:  # noqa: BLE001 - the meter goes on, and tries again
+                self._trouble.note(error)
 
     def _pass_time(self) -> None:
+        # From the first run on, also while no run drives it: a container runs on meanwhile.
         now = self._parts.clock.steady()
-        self._meter = self._meter.passed(now - self._last)
+        self._meter = self._meter.passed(0.0 if self._last is None else now - self._last)
         self._last = now
 
     async def _ask(self) -> None:
@@ -140,7 +181,6 @@ class LeaseMeter:
             self._hash, tick, self._meter.seconds_at(tick), self._meter.due_at(tick), self._parts.clock.now()
         )
         cpu_millis, memory = await self._busy()
-        await self._parts.store.set_served(self._id, self._meter.served)
         await self._say(
             ReadingSent(
                 tick=tick,
@@ -152,6 +192,7 @@ class LeaseMeter:
                 memory_bytes=memory,
             )
         )
+        await self._parts.store.set_served(self._id, self._meter.served)
 
     async def _busy(self) -> tuple[int, int]:
         """CPU in thousandths of a core since the last look, and memory; zeros when the engine can't tell just now."""
@@ -169,19 +210,18 @@ class LeaseMeter:
     async def _freeze(self) -> None:
         await self._parts.engine.freeze(self._id)
         self._pass_time()
-        await self._book(LeaseState.FROZEN)
         self._meter = self._meter.freezing()
         await self._say(_FROZEN)
 
     async def _thaw(self) -> None:
         await self._parts.engine.thaw(self._id)
-        await self._book(LeaseState.RUNNING)
         self._pass_time()
         self._meter = self._meter.thawing()
         await self._say(Notice("thawed", "paid again: the container goes on"))
 
-    async def _book(self, state: LeaseState) -> None:
-        """Keep it in the books; after a crash between a freeze and its entry they may have it already."""
+    async def _book(self) -> None:
+        """Keep in the books whether it is frozen. What the engine does counts: the books may follow later."""
+        state = LeaseState.FROZEN if self._meter.frozen else LeaseState.RUNNING
         if self._booked is state:
             return
         if state is LeaseState.FROZEN:
@@ -252,7 +292,9 @@ class LeaseMeter:
                     await self.pay(Voucher(self._id, message.amount, message.seconds, message.signature))
                 except (VoucherRefused, Refused) as error:
                     await self._say(RefuseVoucher(message.tick, error.message[:500]))
-                except Unavailable:
+                except Unavailable as error:
+                    # If it stays like this the lease ends by our fault, and not as unpaid.
+                    self._deaf.note(error)
                     await self._say(Notice("maintenance", "the provider can't check vouchers just now: it asks again"))
                     await self._parts.clock.sleep_until(self._parts.clock.steady() + _RETRY_SECONDS)
                     self._meter = self._meter.forgetting()
@@ -286,6 +328,7 @@ class LeaseMeter:
                 raise VoucherRefused("signature", "the voucher's signature is wrong: sign it with the lease's key")
             if fresh:
                 await self._parts.store.store_voucher(voucher, self._meter.served)
+                self._deaf.over()
                 self._paid = voucher.amount
                 self._meter = self._meter.paying(voucher.seconds)
                 self._wake.set()

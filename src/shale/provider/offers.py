@@ -47,6 +47,7 @@ class Offers:
         self._host_key = host_key
         self._miner = miner
         self._current: SignedOffer | None = None
+        self._left_out = 0
 
     async def current(self, free: Resources) -> SignedOffer:
         """The signed offer with this much free."""
@@ -69,25 +70,31 @@ class Offers:
             images=self._config.images,
             datasets=tuple(item.listing for item in await self._shelf.readable()),
         )
-        contents = fitted(offer)
+        contents, left_out = fitted(offer)
+        if left_out != self._left_out:
+            # Once, and not at each request for the offer.
+            log.warning("the offer is too large: %d of its datasets are left out", left_out)
+            self._left_out = left_out
         now = self._clock.now()
         if self._current is None or self._current.contents != contents or now > self._current.expires_at - 1800:
             self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
         return self._current
 
 
-def fitted(offer: Offer) -> bytes:
-    """The offer's contents. Where it lists more than an offer may hold, entries go first, then the last datasets."""
-    entries = MAX_ENTRIES
+def fitted(offer: Offer) -> tuple[bytes, int]:
+    """The offer's contents, and how many of its datasets they leave out.
+
+    Where it lists more than an offer may hold, entries go first, then the last datasets.
+    """
+    entries, all_of_them = MAX_ENTRIES, len(offer.datasets)
     while len(contents := canonical(offer_to_json(offer))) > MAX_OFFER_BYTES and offer.datasets:
         if entries:
             entries //= 2
             datasets = tuple(replace(dataset, entries=dataset.entries[:entries]) for dataset in offer.datasets)
         else:
             datasets = offer.datasets[: len(offer.datasets) * 3 // 4]
-            log.warning("the offer is too large: %d of its datasets are left out", len(offer.datasets) - len(datasets))
         offer = replace(offer, datasets=datasets)
-    return contents
+    return contents, all_of_them - len(offer.datasets)
 
 
 def signed_offer_to_json(signed: SignedOffer) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def show_status(raw: dict[str, Any]) -> None:
             # A CID is there to be copied: it wraps rather than lose its end.
             table.add_column(column, overflow="fold")
         for item in raw["datasets"]:
+            if not item["best"]:
+                continue  # a copy in reserve, of which the list of datasets tells
             readable = Text("yes") if item["readable"] else Text(f"no: {item['why']}", "red")
             table.add_row(Text(item["name"]), item["root"], str(item["files"]), format_bytes(item["size"]), readable)
         console.print(table)
@@ -54,28 +56,48 @@ def show_datasets(items: list[dict[str, Any]], trouble: str) -> None:
         console.print("no datasets yet: shale provider datasets add SOURCE")
     if trouble:
         console.print(Text(f"claims are as they were last known: {trouble}", "yellow"))
+    roots: dict[str, list[dict[str, Any]]] = {}
     for item in items:
-        head = Text(item["name"], "bold")
-        head.append(f"  {item['files']} files, {format_bytes(item['size'])}  ", "not bold")
-        head.append(*(("offered", "green") if item["readable"] else (f"not offered: {item['why']}", "red")))
-        console.print(head)
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim", min_width=8)
-        table.add_column(overflow="fold")
-        table.add_row("  root", Text(item["root"], "cyan"))
-        for piece in item["pieces"]:
+        roots.setdefault(item["root"], []).append(item)
+    for number, copies in enumerate(roots.values()):
+        if number:
+            console.print()
+        _show_dataset(console, copies)
+
+
+def _show_dataset(console: Console, copies: list[dict[str, Any]]) -> None:
+    first = next((copy for copy in copies if copy["offered"]), copies[0])
+    several = len(copies) > 1
+    head = Text(first["name"], "bold")
+    head.append(f"  {first['files']} files, {format_bytes(first['size'])}  ", "not bold")
+    if first["offered"]:
+        head.append(f"offered from copy {first['copy']}" if several else "offered", "green")
+    else:
+        head.append("not offered" if several else f"not offered: {first['why']}", "red")
+    console.print(head, soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=8)
+    table.add_column(overflow="fold")
+    table.add_row("  root", Text(first["root"], "cyan"))
+    for copy in copies:
+        if several:
+            said = Text("offered", "green") if copy["offered"] else Text("in reserve")
+            table.add_row(f"  copy {copy['copy']}", Text(copy["why"], "red") if copy["why"] else said)
+        for piece in copy["pieces"]:
             table.add_row("  piece", Text(piece["piece"], "cyan"))
             table.add_row("", Text(f"{format_bytes(piece['padded_size'])}, {_claim(piece)}"))
-            why = "" if piece["readable"] else f" ({piece['why']})"
-            table.add_row("", Text(f"{piece['source']}{why}", "" if piece["readable"] else "red"))
-        signed = f", manifest signed by {item['signer']}" if item["signer"] else ""
-        table.add_row("  checked", Text(_date(item["checked_at"]) + signed))
-        console.print(table)
+            readable = Text(", readable") if piece["readable"] else Text(f", not readable: {piece['why']}", "red")
+            table.add_row("", Text(piece["source"]).append_text(readable))
+        signed = f", manifest signed by {copy['signer']}" if copy["signer"] else ""
+        checked = f"commitment {_date(copy['checked_at'])}, blocks {_date(copy['blocks_checked_at'])}"
+        table.add_row("  checked", Text(checked + signed))
+    console.print(table)
 
 
 def _claim(piece: dict[str, Any]) -> str:
     if piece["claim"] is None:
-        return "no claim known"
+        held = f" (sector {piece['held_in']})" if piece["held_in"] is not None else ""
+        return f"no claim known{held}"
     ends = f" ({_date(piece['term_end_at'])})" if piece["term_end_at"] else ""
     return f"claim {piece['claim']}, sector {piece['sector']}, term ends at epoch {piece['term_end']}{ends}"
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from shale.clock import Clock, SystemClock
 from shale.errors import InputRefused, Unavailable
 from shale.market.offer import Dataset, Entry
 from shale.provider import books
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store
+from shale.provider.turns import Turns, name_of
 from shale.units import Cid
 
 MAX_WORDS = 8
@@ -21,7 +23,8 @@ SHOWN_FILES = 8
 MOST_COUNTED = 1000
 SECONDS = 5.0
 _AT_ONCE = 2
-_MOST_WAITING = 32
+_MOST = 128
+_MOST_OF_ONE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +37,29 @@ class Match:
 
 
 class Search:
-    """Looks through the shelf: anyone may ask, so few at once, and each for some seconds only."""
+    """Looks through the shelf: anyone may ask, so few at once, each for some seconds only, and in turn."""
 
-    def __init__(self, store: Store, shelf: Shelf) -> None:
+    def __init__(self, store: Store, shelf: Shelf, clock: Clock | None = None) -> None:
         self._store = store
         self._shelf = shelf
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(clock or SystemClock(), _AT_ONCE, _MOST, _MOST_OF_ONE)
 
-    async def find(self, text: str) -> list[Match]:
+    async def find(self, text: str, address: str = "") -> list[Match]:
         """The datasets that fit every word: in their own texts, or all the rest of the words in one file's path.
 
-        Without words: every dataset. Raises InputRefused for too much of a text, Unavailable when too many ask.
+        Without words: every dataset. Raises InputRefused for too much of a text, Unavailable when too many ask, all
+        together or from this address.
         """
         words = split(text)
-        if self._waiting >= _MOST_WAITING:
-            raise Unavailable("too many searches are under way", "try again in some seconds")
-        self._waiting += 1
+        matches = []
         try:
-            async with asyncio.timeout(SECONDS), self._gate:
-                matches = [await self._match(item.listing, words) for item in await self._shelf.readable()]
+            async with asyncio.timeout(SECONDS), self._turns.visit(name_of(address)) as visit:
+                for item in await self._shelf.readable():
+                    # A turn for each dataset: who asks for little is soon done, however much others ask for.
+                    async with visit.turn():
+                        matches.append(await self._match(item.listing, words))
         except TimeoutError:
-            raise Unavailable("the search took too long", "give other words") from None
-        finally:
-            self._waiting -= 1
+            raise Unavailable("the search took too long", "give other words, or try again later") from None
         return [match for match in matches if match is not None]
 
     async def _match(self, dataset: Dataset, words: tuple[str, ...]) -> Match | None:

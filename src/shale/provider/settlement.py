@@ -21,7 +21,6 @@ from shale.chain.chain import Chain, Shard
 from shale.clock import Clock
 from shale.errors import Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
-from shale.market.order import End
 from shale.market.signing import SigningDomain
 from shale.payments.batch import Claimable, Leaf, Operation, Proof, plan_batch
 from shale.proofs.prover import Prover
@@ -190,10 +189,8 @@ class Settlement:
         )
 
     async def _anchor_end(self, held: Held) -> None:
-        lease = held.lease
-        final = End(lease.order, lease.paid, lease.seconds, lease.end_reason, lease.ended_at)
-        record = await self._chain.lease(held.id)
-        if record is not None and record.ended_at == 0:
+        final, record = held.final, await self._chain.lease(held.id)
+        if final is not None and record is not None and record.ended_at == 0:
             await self._chain.end_lease(final, self._signing.sign(final, self._account))
         await self._store.set_end_anchored(held.id)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shale.datasets.holding import Holding
@@ -21,6 +21,8 @@ from shale.units import Cid
 
 MAX_SEARCHED = 100_000
 """Files of a dataset that are kept to be searched; of more, the first by path."""
+MAX_COPIES = 16
+"""Of one dataset."""
 MAX_REASON = 500
 _ROWS = 1000
 
@@ -37,106 +39,194 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A dataset on the shelf: `places` are those of `listing.pieces`, in their order."""
+    """A copy of a dataset on the shelf: `places` are those of `listing.pieces`, in their order.
+
+    `blocks_at`: when all blocks were last hashed and matched. `faults` counts those that were ever noted.
+    """
 
     listing: Dataset
     places: tuple[Place, ...]
     index: Path | None = None
     fault: str = ""
     fault_at: int = 0
+    copy: int = 0
+    blocks_at: int = 0
+    faults: int = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(place.source for place in self.places)
 
     @property
     def holding(self) -> Holding:
         """The dataset as it is mounted."""
-        return Holding(self.listing.root, tuple(place.source for place in self.places), self.index)
+        return Holding(self.listing.root, self.sources, self.index)
 
     @property
     def trouble(self) -> str:
-        """Why it isn't offered; empty: it is."""
+        """Why it can't be offered; empty: it can."""
         return self.fault or next((place.unreadable for place in self.places if place.unreadable), "")
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """The least is the best copy: readable, claimed, claimed for longest, on this machine, here for longest."""
+        ends = [piece.claim.term_end for piece in self.listing.pieces if piece.claim is not None]
+        unclaimed = 2 if not ends else int(len(ends) < len(self.listing.pieces))
+        far = any(local_file(place.source) is None for place in self.places)
+        return (int(bool(self.trouble)), unclaimed, -min(ends, default=0), int(far), self.copy)
+
+
+def best(items: Iterable[Item]) -> list[Item]:
+    """The best copy of each dataset, in the order of the datasets."""
+    chosen: dict[Cid, Item] = {}
+    for item in items:
+        known = chosen.get(item.listing.root)
+        if known is None or item.rank < known.rank:
+            chosen[item.listing.root] = item
+    return list(chosen.values())
+
+
+def index_name(root: str, copy: int) -> str:
+    """The file of a copy's index in the folder of indexes."""
+    return f"{root}.{copy}" if copy else root
 
 
 class Shelf:
-    """Datasets by root CID. `indexes` is the folder of their indexes; without one, mounts make them anew."""
+    """Datasets by root CID, each in one copy or more. `indexes` is the folder of their indexes.
+
+    Without it mounts make them anew.
+    """
 
     def __init__(self, store: Store, indexes: Path | None = None) -> None:
         self._store = store
         self._indexes = indexes
 
-    async def add(self, item: Item, at: int, files: Iterable[tuple[str, int]] = ()) -> None:
-        """Put a dataset on the shelf, with the paths and sizes of its files; the same root replaces its record."""
-        listing = item.listing
+    async def add(self, item: Item, at: int, files: Iterable[tuple[str, int]] = ()) -> int:
+        """Put a dataset on the shelf, with the paths and sizes of its files; the number of its copy.
+
+        The same root from the same sources replaces its record, from others it is a copy more. A fault that was noted
+        since `item.faults` were counted stays. Raises Refused when the shelf is full.
+        """
+        root = item.listing.root
         async with self._store.begin() as connection:
-            known = set((await connection.execute(select(books.datasets.c.root))).scalars())
-            if len(known) >= MAX_DATASETS and listing.root not in known:
+            roots = select(books.copies.c.root).distinct()
+            known = set((await connection.execute(roots)).scalars())
+            if len(known) >= MAX_DATASETS and root not in known:
                 raise Refused(
                     f"the shelf holds {MAX_DATASETS} datasets", "remove one with shale provider datasets remove"
                 )
-            await _drop(connection, listing.root)
-            await connection.execute(insert(books.datasets).values(_dataset_row(item, at)))
-            await connection.execute(insert(books.pieces), _piece_rows(item))
-            for rows in _file_rows(listing.root, files):
+            others = await self._copies(connection, root)
+            same = next((other for other in others if other.sources == item.sources), None)
+            if same is None and len(others) >= MAX_COPIES:
+                raise Refused(f"{root} is here {MAX_COPIES} times already", "remove a copy that you don't need")
+            taken = {other.copy for other in others}
+            copy = same.copy if same is not None else min(set(range(MAX_COPIES)) - taken)
+            if same is not None and same.faults > item.faults:
+                item = replace(item, fault=same.fault, fault_at=same.fault_at, faults=same.faults)
+            await _drop(connection, root, copy)
+            await connection.execute(insert(books.copies).values(_copy_row(item, copy, at)))
+            await connection.execute(insert(books.pieces), _piece_rows(item, copy))
+            # All copies have the same files: the root says which.
+            await connection.execute(delete(books.dataset_files).where(books.dataset_files.c.root == root))
+            for rows in _file_rows(root, files):
                 await connection.execute(insert(books.dataset_files), rows)
+        return copy
 
-    async def remove(self, root: str) -> None:
-        """Take a dataset off the shelf; its sources stay. Raises Closed if it isn't there."""
+    async def describe(self, item: Item) -> None:
+        """Give all copies the name of this one, and those of the same pieces what a manifest says of them."""
+        listing = item.listing
+        said = {"description": listing.description, "licence": listing.licence, "signer": listing.signer}
+        table = books.copies
         async with self._store.begin() as connection:
-            if not await _drop(connection, root):
-                raise Closed(f"there is no dataset {root}", "see shale provider datasets list")
+            for other in await self._copies(connection, listing.root):
+                same = listing.signer and _cids(other) == _cids(item)
+                await connection.execute(
+                    update(table)
+                    .where(table.c.root == listing.root, table.c.copy == other.copy)
+                    .values({"name": listing.name} | (said if same else {}))
+                )
+
+    async def remove(self, root: str, copy: int | None = None) -> None:
+        """Take a dataset off the shelf, or one copy of it; its sources stay. Raises Closed if it isn't there."""
+        async with self._store.begin() as connection:
+            if not await _drop(connection, root, copy):
+                what = f"dataset {root}" if copy is None else f"copy {copy} of {root}"
+                raise Closed(f"there is no {what}", "see shale provider datasets list")
+            if not await self._copies(connection, root):
+                await connection.execute(delete(books.dataset_files).where(books.dataset_files.c.root == root))
 
     async def all(self) -> list[Item]:
+        """Every copy, by name."""
         async with self._store.read() as connection:
-            pieces: dict[str, list[Row[Any]]] = {}
-            for row in await connection.execute(select(books.pieces).order_by(books.pieces.c.number)):
-                pieces.setdefault(row.root, []).append(row)
-            rows = await connection.execute(select(books.datasets).order_by(books.datasets.c.name))
-            return [self._item(row, pieces.get(row.root, [])) for row in rows]
+            return await self._copies(connection)
+
+    async def copies(self, root: str) -> list[Item]:
+        """Every copy of one dataset."""
+        async with self._store.read() as connection:
+            return await self._copies(connection, root)
 
     async def readable(self) -> list[Item]:
-        """Only what is readable, and in which no mount has found a fault, is offered."""
-        return [item for item in await self.all() if not item.trouble]
+        """Only what is readable, and in which no mount has found a fault, is offered: of each dataset the best copy."""
+        return [item for item in best(await self.all()) if not item.trouble]
 
     async def find(self, cid: str) -> Item:
         """The readable dataset with this root or piece CID. Raises InputRefused when it isn't here."""
-        named = [item for item in await self.readable() if item.listing.is_named(cid)]
-        for item in sorted(named, key=lambda item: item.listing.root != cid):
+        named = [item for item in await self.all() if not item.trouble and item.listing.is_named(cid)]
+        for item in sorted(named, key=lambda item: (item.listing.root != cid, item.rank)):
             if await _is_there(item):
                 return item
         raise InputRefused(f"the dataset {cid} isn't here", "see the provider's datasets with shale ls")
 
-    async def report_fault(self, root: Cid, reason: str, at: int, *, replace: bool = False) -> None:
-        """A mount found this wrong: the dataset isn't offered until a check finds it sound.
+    async def report_fault(
+        self, root: Cid, reason: str, at: int, *, sources: Sequence[str] = (), replace: bool = False
+    ) -> None:
+        """This was found wrong in the copy at `sources` (none: in all): it isn't offered until a check finds it sound.
 
-        The first fault stays, unless `replace`.
+        The first fault stays, unless `replace`; each is counted.
         """
         line = "".join(char if char.isprintable() else "?" for char in reason)[:MAX_REASON]
+        table = books.copies
         async with self._store.begin() as connection:
-            known = books.datasets.c.root == root
-            await connection.execute(
-                update(books.datasets)
-                .where(known if replace else known & (books.datasets.c.fault == ""))
-                .values(fault=line or "a block can't be read", fault_at=at)
-            )
+            for item in await self._copies(connection, root):
+                if sources and item.sources != tuple(sources):
+                    continue
+                told = {"fault": line or "a block can't be read", "fault_at": at}
+                await connection.execute(
+                    update(table)
+                    .where(table.c.root == root, table.c.copy == item.copy)
+                    .values({"faults": table.c.faults + 1} | (told if replace or not item.fault else {}))
+                )
 
-    async def set_unreadable(self, root: Cid, reasons: Mapping[int, tuple[str, str]]) -> None:
-        """Note for pieces, by number, why they can't be read now (empty: they can) and their sources' stamps."""
+    async def set_unreadable(self, item: Item, reasons: Mapping[int, tuple[str, str]]) -> None:
+        """Note for a copy's pieces, by number, why they can't be read now (empty: they can) and their stamps.
+
+        What was checked anew meanwhile stays as it is.
+        """
         async with self._store.begin() as connection:
             for number, (reason, stamp) in reasons.items():
                 await connection.execute(
                     update(books.pieces)
-                    .where(books.pieces.c.root == root, books.pieces.c.number == number)
+                    .where(_piece_of(item, number), books.pieces.c.stamp == item.places[number].stamp)
                     .values(unreadable=reason[:MAX_REASON], stamp=stamp)
                 )
 
-    async def set_claims(self, root: Cid, claims: Sequence[Claim | None]) -> None:
-        """Note each piece's claim, in the order of the pieces."""
+    async def set_claims(self, item: Item, claims: Sequence[Claim | None]) -> None:
+        """Note each piece's claim, in the order of the copy's pieces."""
         async with self._store.begin() as connection:
             for number, claim in enumerate(claims):
                 await connection.execute(
-                    update(books.pieces)
-                    .where(books.pieces.c.root == root, books.pieces.c.number == number)
-                    .values(_claim_columns(claim))
+                    update(books.pieces).where(_piece_of(item, number)).values(_claim_columns(claim))
                 )
+
+    async def _copies(self, connection: AsyncConnection, root: str | None = None) -> list[Item]:
+        listed = select(books.copies).order_by(books.copies.c.name, books.copies.c.root, books.copies.c.copy)
+        rows = select(books.pieces).order_by(books.pieces.c.number)
+        if root is not None:
+            listed, rows = listed.where(books.copies.c.root == root), rows.where(books.pieces.c.root == root)
+        pieces: dict[tuple[str, int], list[Row[Any]]] = {}
+        for row in await connection.execute(rows):
+            pieces.setdefault((row.root, row.copy), []).append(row)
+        return [self._item(row, pieces.get((row.root, row.copy), [])) for row in await connection.execute(listed)]
 
     def _item(self, row: Row[Any], pieces: list[Row[Any]]) -> Item:
         listing = Dataset(
@@ -156,8 +246,8 @@ class Shelf:
             checked_at=row.checked_at,
         )
         places = tuple(Place(p.source, p.stamp, p.raw_size, p.unreadable) for p in pieces)
-        index = None if self._indexes is None else self._indexes / row.root
-        return Item(listing, places, index, row.fault, row.fault_at)
+        index = None if self._indexes is None else self._indexes / index_name(row.root, row.copy)
+        return Item(listing, places, index, row.fault, row.fault_at, row.copy, row.blocks_at, row.faults)
 
 
 async def _is_there(item: Item) -> bool:
@@ -171,17 +261,32 @@ async def _is_there(item: Item) -> bool:
     return True
 
 
-async def _drop(connection: AsyncConnection, root: str) -> bool:
-    for table in (books.dataset_files, books.pieces):
-        await connection.execute(delete(table).where(table.c.root == root))
-    gone = await connection.execute(delete(books.datasets).where(books.datasets.c.root == root))
-    return gone.rowcount > 0
+async def _drop(connection: AsyncConnection, root: str, copy: int | None) -> bool:
+    """Drop one copy, or all."""
+    gone = 0
+    for table in (books.pieces, books.copies):
+        which = table.c.root == root
+        which = which if copy is None else which & (table.c.copy == copy)
+        gone = (await connection.execute(delete(table).where(which))).rowcount
+    return gone > 0
 
 
-def _dataset_row(item: Item, at: int) -> dict[str, Any]:
+def _cids(item: Item) -> list[Cid]:
+    return [piece.cid for piece in item.listing.pieces]
+
+
+def _piece_of(item: Item, number: int) -> ColumnElement[bool]:
+    """The row of a copy's piece, if its source is still the one."""
+    table = books.pieces.c
+    which = (table.root == item.listing.root) & (table.copy == item.copy) & (table.number == number)
+    return which & (table.source == item.places[number].source)
+
+
+def _copy_row(item: Item, copy: int, at: int) -> dict[str, Any]:
     listing = item.listing
     return {
         "root": listing.root,
+        "copy": copy,
         "piece": listing.piece,
         "name": listing.name,
         "size": listing.size,
@@ -192,15 +297,18 @@ def _dataset_row(item: Item, at: int) -> dict[str, Any]:
         "licence": listing.licence,
         "signer": listing.signer,
         "checked_at": listing.checked_at,
+        "blocks_at": item.blocks_at,
         "fault": item.fault,
         "fault_at": item.fault_at,
+        "faults": item.faults,
     }
 
 
-def _piece_rows(item: Item) -> list[dict[str, Any]]:
+def _piece_rows(item: Item, copy: int) -> list[dict[str, Any]]:
     return [
         {
             "root": item.listing.root,
+            "copy": copy,
             "number": number,
             "source": place.source,
             "stamp": place.stamp,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, event, insert, select, update
+from sqlalchemy import Connection, Row, event, exc, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shale.errors import Closed, VoucherRefused
+from shale.errors import Closed, Unavailable, VoucherRefused
 from shale.market.lease import EndReason, Lease, LeaseState
-from shale.market.order import Acceptance, Confirmation, Order, order_from_json, order_to_json
+from shale.market.order import Acceptance, Confirmation, End, Order, order_from_json, order_to_json
 from shale.payments.batch import Leaf
 from shale.payments.voucher import Voucher
 from shale.provider import books
@@ -45,9 +45,20 @@ class Held:
     def id(self) -> LeaseId:
         return self.lease.id
 
+    @property
+    def final(self) -> End | None:
+        """The final state that the provider signs; None while the lease hasn't ended."""
+        lease = self.lease
+        if lease.end_reason is EndReason.NONE:
+            return None
+        return End(lease.order, lease.paid, lease.seconds, lease.end_reason, lease.ended_at)
+
 
 class Store:
-    """Opened with `Store.open`; every method is one transaction, durable when it returns."""
+    """Opened with `Store.open`; every method is one transaction, durable when it returns.
+
+    Each raises Unavailable when the database can't be used just now: nothing was written then.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -59,7 +70,7 @@ class Store:
         if engine.dialect.name == "sqlite":
             event.listen(engine.sync_engine, "connect", _durable_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_immediate)
-        async with engine.begin() as connection:
+        async with _transaction(engine) as connection:
             await connection.run_sync(_migrate)
         return cls(engine)
 
@@ -68,13 +79,13 @@ class Store:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.begin() as connection:
+        async with _transaction(self._engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads: it waits for no writer and holds none up."""
-        async with self._engine.execution_options(reads=True).begin() as connection:
+        async with _transaction(self._engine.execution_options(reads=True)) as connection:
             yield connection
 
     async def add_accepted(
@@ -195,6 +206,38 @@ class Store:
             query = query.where(books.leases.c.state.in_([state.value for state in states]))
         async with self.begin() as connection:
             return [_read(row) for row in await connection.execute(query)]
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    with _driver_errors():
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(engine.begin())
+            except OSError as error:  # of a server's socket: not every driver wraps it
+                raise _unusable(error.strerror or type(error).__name__) from None
+            yield connection
+
+
+@contextmanager
+def _driver_errors() -> Iterator[None]:
+    """What the driver raises, as ours: the one place that knows its errors.
+
+    A statement that is wrong in itself is a bug of ours, and stays what it is.
+    """
+    try:
+        yield
+    except (exc.IntegrityError, exc.ProgrammingError, exc.DataError, exc.NotSupportedError):
+        raise
+    except exc.DBAPIError as error:  # locked, full, gone, broken
+        raise _unusable(error.orig) from None
+    except exc.TimeoutError:
+        raise _unusable("all its connections are in use") from None
+
+
+def _unusable(why: object) -> Unavailable:
+    line = " ".join(str(why).split())[:200]
+    return Unavailable(f"the provider's books can't be used just now ({line})", "see what holds or fills its database")
 
 
 def sqlite_url(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from shale.chain.chain import Chain
 from shale.clock import Clock, wait_event
-from shale.errors import ShaleError
+from shale.keeping import Trouble
 from shale.market.lease import EndReason
 from shale.units import LeaseId
 
@@ -26,7 +26,7 @@ SWEEP_SECONDS = 3600.0
 
 async def redeem(settle: Callable[[], Awaitable[object]], ended: asyncio.Event, clock: Clock, company: float) -> None:
     """Settle once leases have ended and no other has for `company` seconds, and every few hours while they run."""
-    wait = REDEEM_SECONDS
+    trouble, wait = Trouble("settlement", clock, log), REDEEM_SECONDS
     while True:
         await wait_event(clock, ended, wait)
         while ended.is_set():
@@ -34,10 +34,11 @@ async def redeem(settle: Callable[[], Awaitable[object]], ended: asyncio.Event, 
             await wait_event(clock, ended, company)
         try:
             await settle()
-        except ShaleError as error:
-            log.error("settlement: %s", error)
+        except Exception as error:  # noqa: BLE001 - what was earned is redeemed in time, whatever fails
+            trouble.note(error)
             wait = RETRY_SECONDS
         else:
+            trouble.over()
             wait = REDEEM_SECONDS
 
 
@@ -51,23 +52,35 @@ async def follow(
 
     From that End the window runs: a client that ended there and went on paying here would get all back after a day.
     """
+    troubles: dict[LeaseId, Trouble] = {}
     while True:
         await clock.sleep_until(clock.steady() + FOLLOW_SECONDS)
-        for lease in list(living()):
+        leases = list(living())
+        troubles = {lease: troubles.get(lease) or Trouble(_on_chain(lease), clock, log) for lease in leases}
+        for lease, trouble in troubles.items():
             try:
                 record = await chain.lease(lease)
                 if record is not None and (record.ended_at or record.closed):
                     await end(lease, record.end_reason or EndReason.CLIENT_ENDED)
-            except ShaleError as error:
-                log.warning("lease %s: not looked up on chain: %s", lease[:12], error)
+            except Exception as error:  # noqa: BLE001 - one lease must not hide the others
+                trouble.note(error)
+            else:
+                trouble.over()
+
+
+def _on_chain(lease: LeaseId) -> str:
+    return f"lease {lease[:12]}: looking it up on chain"
 
 
 async def sweep(release_unused: Callable[[frozenset[str]], Awaitable[frozenset[str]]], clock: Clock) -> None:
     """Release the volumes that no container had at two looks: their engine was killed, and said no goodbye."""
     suspects: frozenset[str] = frozenset()
+    trouble = Trouble("volumes", clock, log)
     while True:
         await clock.sleep_until(clock.steady() + SWEEP_SECONDS)
         try:
             suspects = await release_unused(suspects)
-        except ShaleError as error:
-            log.warning("volumes: %s", error)
+        except Exception as error:  # noqa: BLE001 - tried again at the next look
+            trouble.note(error)
+        else:
+            trouble.over()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from shale.chain.chain import Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
+from shale.chain.rpc import place_of
 from shale.clock import SystemClock
 from shale.containers.docker import DockerEngine
 from shale.containers.engine import Engine
@@ -24,6 +25,7 @@ from shale.errors import ConfigError
 from shale.market.signing import SigningDomain
 from shale.paths import Home, binary, private_dir
 from shale.proofs.kernel import KernelProver
+from shale.proofs.prover import Prover
 from shale.provider.admin import AdminApi
 from shale.provider.api import PublicApi
 from shale.provider.catalogue import Catalogue
@@ -53,6 +55,9 @@ log = logging.getLogger("shale.provider")
 SETTLE_AFTER_SECONDS = 60.0
 """How long after the last lease's end a batch waits for company."""
 
+Step = Callable[[str], None]
+"""Told of each step of the start as it begins, in words for a person."""
+
 
 @dataclass(slots=True)
 class Provider:
@@ -77,7 +82,7 @@ class Provider:
     settle_after: float = SETTLE_AFTER_SECONDS
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def announce(self) -> None:
+    async def announce(self, step: Step = lambda name: None) -> None:
         """Write this provider's record to the registry, if what stands there is not what is true."""
         operator = self.identity.operator
         offer = self.signing.offer_hash(await self.offers.current(await self.desk.free()))
@@ -89,42 +94,46 @@ class Provider:
             or not known.active
             or (known.endpoint, known.host_key, known.payout) != (self.config.endpoint, host_key, payout)
         ):
+            step("registering on the chain")
             await self.chain.register(0, self.config.endpoint, host_key, offer, payout)
             log.info("registered as %s at %s", operator, self.config.endpoint)
 
 
 @asynccontextmanager
-async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.Event) -> AsyncIterator[Provider]:
+async def wire(
+    home: Home, config: ProviderConfig, password: str, stop: asyncio.Event, step: Step = lambda name: None
+) -> AsyncIterator[Provider]:
     """The daemon's parts on the real adapters, checked; let go of at the end. Raises what the user must set up."""
     async with AsyncExitStack() as stack:
+        step("opening the operator's key")
         network = Network.load(home, config.network)
         identity = open_identity(home, password)
         operator = identity.operator
         clock = SystemClock()
+        step(f"asking the chain at {place_of(network.rpc_url)}")
         chain = FvmChain(network.deployment, network.rpc_url, identity.account)
         stack.push_async_callback(chain.close)
         await chain.check()
+        step("asking the Docker Engine")
         engine = DockerEngine(operator)
         stack.push_async_callback(engine.close)
         log.info("containers: %s", await engine.check())
         if not Path("/dev/fuse").exists():
             raise ConfigError("there is no /dev/fuse, datasets can't be mounted", "load it with modprobe fuse")
+        step("loading the proving keys")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
-        circuit = await prover.circuit()
-        if int(circuit.vk_hash, 16) != int(await chain.verifying_key_hash(), 16):
-            raise ConfigError(
-                "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
-            )
-        if circuit.unsafe_development:
-            log.warning("proofs use the unsafe development key: for the desk only")
+        await _check_prover(prover, chain)
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
+        step("opening the books")
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
         stack.push_async_callback(store.close)
         indexes = private_dir(home.provider / "indexes")
         shelf = Shelf(store, indexes)
         miner = await _miner(chain, operator) or config.miner
-        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner))
+        volumes = FuseVolumes(home.provider / "mounts")
+        stack.push_async_callback(volumes.close)
+        catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner), volumes.look_anew)
         await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
         machine = survey(config, home.provider)
@@ -134,8 +143,6 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
         desk = Desk(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
-        volumes = FuseVolumes(home.provider / "mounts")
-        stack.push_async_callback(volumes.close)
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
         meter = MeterParts(store, engine, prover, clock, identity.account, signing, domain)
         lifecycle = Lifecycle(
@@ -182,6 +189,17 @@ async def wire(home: Home, config: ProviderConfig, password: str, stop: asyncio.
             metrics,
             stop,
         )
+
+
+async def _check_prover(prover: Prover, chain: Chain) -> None:
+    """Raises ConfigError unless the ledger takes what it proves."""
+    circuit = await prover.circuit()
+    if int(circuit.vk_hash, 16) != int(await chain.verifying_key_hash(), 16):
+        raise ConfigError(
+            "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
+        )
+    if circuit.unsafe_development:
+        log.warning("proofs use the unsafe development key: for the desk only")
 
 
 def _provider(

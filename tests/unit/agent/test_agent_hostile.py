@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.counterparts import PRICE, SIGNING, TICK, Both, Connection, new_lease
 
-from shale.errors import Closed
+from shale.errors import Closed, Unavailable
 from shale.market.lease import EndReason
 from shale.market.order import End, Reading
 from shale.tunnel.messages import Ack, EndSent, Hello, Notice, ReadingSent, VoucherSent, Welcome
@@ -167,3 +167,54 @@ class TestHostileProvider:
         await self.meet(alone)
         assert "host key" in alone.session.view.note
         assert alone.rental.seconds == 5
+
+
+class TestAnEndByHttp:
+    """The provider's API may be plain HTTP: what it says of an end is believed by the signature alone."""
+
+    @pytest.fixture
+    async def cut_off(self, both: Both) -> Both:
+        """The tunnel is down, so that the agent asks over HTTP."""
+        await both.clock.advance(7)
+        both.reachable = False
+        both.cut()
+        return both
+
+    def end(self, both: Both, **changes: object) -> End:
+        final = End(both.rental.order_hash, PRICE.over(5), 5, EndReason.PROVIDER_ENDED, both.clock.now())
+        return replace(final, **changes)  # type: ignore[arg-type]
+
+    async def says(self, both: Both, answer: tuple[End, str] | Exception | None) -> None:
+        async def ask_end(rental: object) -> tuple[End, str] | None:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        both.session._parts = replace(both.session._parts, ask_end=ask_end)
+        await both.clock.advance(30)
+
+    async def test_the_providers_own_is_believed(self, cut_off: Both) -> None:
+        end = self.end(cut_off)
+        await self.says(cut_off, (end, SIGNING.sign(end, cut_off.operator)))
+        assert cut_off.rental.end_reason is EndReason.PROVIDER_ENDED
+        assert cut_off.tasks["session"].done()
+
+    @pytest.mark.parametrize("change", [{}, {"order": "0x" + "11" * 32}, {"amount": PRICE.over(50)}, {"seconds": 99}])
+    async def test_any_other_is_not_and_the_lease_goes_on(self, cut_off: Both, change: dict[str, object]) -> None:
+        signer = cut_off.operator if change else cut_off.client
+        end = self.end(cut_off, **change)
+        await self.says(cut_off, (end, SIGNING.sign(end, signer)))
+        await self.goes_on(cut_off)
+
+    @pytest.mark.parametrize("error", [Closed("this provider has no such lease"), Unavailable("it is not there")])
+    async def test_nor_is_that_there_is_no_such_lease(self, cut_off: Both, error: Exception) -> None:
+        await self.says(cut_off, error)
+        await self.goes_on(cut_off)
+
+    async def goes_on(self, both: Both) -> None:
+        assert not both.rental.ended
+        paid = both.rental.paid
+        both.reachable = True
+        await both.clock.advance(40)
+        assert both.rental.paid > paid
+        assert not both.frozen

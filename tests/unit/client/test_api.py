@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from shale.client.api import MAX_BODY, ProviderApi, Step
+from shale.client.api import MAX_BODY, ProviderApi, Step, end_to_json
 from shale.client.rental import Shell
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable
-from shale.market.lease import EndReason, LeaseState
-from shale.market.order import Confirmation
+from shale.market.lease import EndReason
+from shale.market.order import Confirmation, End
 from shale.units import AttoFil, LeaseId, OrderHash
 
 LEASE = LeaseId("0x" + "ab" * 31)
@@ -110,17 +111,20 @@ async def test_a_refused_confirmation_says_why() -> None:
 
 
 async def test_a_lease_is_read_as_the_provider_has_it() -> None:
-    async with api(b'{"state": "frozen", "end_reason": "unpaid", "paid": "12", "seconds": 3}') as door:
+    end = End(CONFIRMATION.order, AttoFil(12), 3, EndReason.UNPAID, 77)
+    body = {"state": "ended", "paid": "12", "seconds": 3, "end": end_to_json(end) | {"signature": "0xab"}}
+    async with api(json.dumps(body).encode()) as door:
         remote = await door.lease(LEASE)
-    assert (remote.state, remote.end_reason) == (LeaseState.FROZEN, EndReason.UNPAID)
-    assert (remote.paid, remote.seconds) == (AttoFil(12), 3)
+    assert (remote.paid, remote.seconds, remote.end) == (AttoFil(12), 3, (end, "0xab"))
+    async with api(b'{"state": "frozen", "paid": "12", "seconds": 3, "end": null}') as door:
+        assert (await door.lease(LEASE)).end is None
 
 
 @pytest.mark.parametrize(
-    "field", ['"state": "odd"', '"end_reason": "odd"', '"paid": -1', '"paid": "1e9"', '"seconds": 1.5']
+    "field", ['"paid": -1', '"paid": "1e9"', '"seconds": 1.5', '"end": 7', '"end": {"order": 1}', '"end": []']
 )
 async def test_a_lease_with_wild_fields_is_refused(field: str) -> None:
-    good: dict[str, Any] = {"state": '"running"', "end_reason": '"none"', "paid": '"0"', "seconds": "0"}
+    good: dict[str, Any] = {"paid": '"0"', "seconds": "0"}
     name, _, value = field.partition(": ")
     good[name.strip('"')] = value
     body = "{" + ", ".join(f'"{key}": {item}' for key, item in good.items()) + "}"

@@ -96,6 +96,16 @@ async def test_a_silent_provider_is_left_by_way_of_the_chain(bench: Any) -> None
     assert (way, ended.end_reason, record.end_reason) == ("chain", EndReason.CLIENT_ENDED, EndReason.CLIENT_ENDED)
 
 
+async def test_a_provider_that_denies_the_lease_is_left_by_way_of_the_chain(bench: Any) -> None:
+    """Over plain HTTP anybody on the way may say so."""
+    rental = await paid_lease(bench)
+    await bench.anchor(rental)
+    bench.door.refusal = {"code": "closed", "message": "this provider has no such lease", "hint": ""}
+    _, way = await ending(bench).end(rental)
+    record = await bench.chain.lease(rental.id)
+    assert (way, bool(record.ended_at)) == ("chain", True)
+
+
 async def test_a_lease_that_nobody_has_is_closed_in_the_books(bench: Any) -> None:
     rental = await paid_lease(bench)
     bench.door.silent = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shale.datasets import driver
 from shale.datasets.driver import VolumeDriver, holder_of, volume_of
 from shale.datasets.holding import Holding
 from shale.datasets.memory import MemoryVolumes
@@ -73,7 +76,7 @@ async def test_a_dataset_is_mounted_while_any_mount_has_it(engine: Engine) -> No
     for name, caller in ((ROOT, "1"), (f"{PIECE}.mine", "2"), (ROOT, "3"), (f"{ROOT}.proofs.mine", "2")):
         assert ROOT in engine.volumes.mounted
         await engine.ask("VolumeDriver.Unmount", Name=name, ID=caller)
-    assert len(engine.volumes.mounted[ROOT]) == 1, "the right ID for another volume releases nothing"
+    assert len(engine.volumes.mounted[ROOT].holders) == 1, "the right ID for another volume releases nothing"
     await engine.ask("VolumeDriver.Unmount", Name=f"{ROOT}.proofs.mine", ID="3")
     assert not engine.volumes.mounted
 
@@ -95,6 +98,38 @@ async def test_the_catalogue_is_the_list(engine: Engine) -> None:
     got = (await engine.ask("VolumeDriver.Get", Name=f"{PIECE}.proofs"))["Volume"]
     assert (got["Name"], got["Mountpoint"]) == (f"{PIECE}.proofs", f"/volumes/{ROOT}/proofs")
     assert (await engine.ask("VolumeDriver.Path", Name=PIECE))["Mountpoint"] == f"/volumes/{ROOT}/data"
+
+
+async def test_a_mount_that_hangs_is_given_up_in_time_and_says_whom_it_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def hang(holding: Holding, holder: str) -> Path:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    monkeypatch.setattr(driver, "MOUNT_SECONDS", 0.05)
+    monkeypatch.setattr(engine.volumes, "hold", hang)
+    engine.shelf.holding = Holding(ROOT, ("http://slow.example/piece/x?token=secret",))
+    refused = (await engine.ask("VolumeDriver.Mount", Name=ROOT, ID="1"))["Err"]
+    assert f"the dataset {ROOT} was not mounted within" in refused
+    assert "check http://slow.example," in refused
+    assert "secret" not in refused
+    assert cancelled.is_set(), "what it took is released by the volumes"
+
+
+def test_an_engine_has_its_answer_before_its_own_patience_ends() -> None:
+    undoing = 3 * 10  # SIGTERM, SIGKILL and a lazy umount, each bounded in place.py
+    assert driver.MOUNT_SECONDS + undoing < 120
+
+
+async def test_an_error_names_the_whole_dataset(engine: Engine) -> None:
+    longest = "b" + "a" * 127 + ".proofs." + "t" * 64
+    assert longest in (await engine.ask("VolumeDriver.Get", Name=longest + "!"))["Err"]
 
 
 async def test_making_only_checks_and_removing_does_nothing(engine: Engine) -> None:

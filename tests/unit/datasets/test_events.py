@@ -106,3 +106,11 @@ def test_a_fault_is_bounded_and_printable() -> None:
         assert odd is not None
         assert odd.offset is None
     assert fault_from(ROOT, {"event": "ready"}) is None
+
+
+def test_a_piece_that_changed_is_told_of_without_the_name_of_its_file() -> None:
+    fault = fault_from(ROOT, {"event": "fault", "kind": "changed", "message": "/secret/d.car: was changed"})
+    assert fault is not None
+    assert fault.kind == "changed"
+    assert "changed under its mount" in str(fault)
+    assert "/secret" not in str(fault)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shale.datasets.stamp import innermost, local_file, stamp
+from shale.datasets.stamp import innermost, is_same, local_file, stamp
 from shale.errors import Refused, Unavailable
 
 
@@ -40,6 +40,30 @@ async def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
     size = await stamp(str(path))
     os.utime(path, ns=(1, 1))
     assert await stamp(str(path)) != size
+
+
+async def test_a_replaced_file_of_the_same_size_and_time_has_another_stamp(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.car", tmp_path / "b.car"
+    path.write_bytes(b"one")
+    other.write_bytes(b"two")
+    for file in (path, other):
+        os.utime(file, ns=(7, 7))
+    first = await stamp(str(path))
+    other.replace(path)
+    second = await stamp(str(path))
+    assert second != first
+    assert not is_same(first, second)
+
+
+async def test_a_stamp_of_an_older_book_is_of_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.car"
+    path.write_bytes(b"one")
+    now = await stamp(str(path))
+    older = now.rpartition(" ")[0]
+    assert is_same("", now)
+    assert is_same(older, now)
+    assert not is_same(older[:-1], now)
+    assert not is_same('3 "tag"', '3 "other"')
 
 
 async def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:

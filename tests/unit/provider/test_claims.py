@@ -88,14 +88,22 @@ async def test_a_sector_is_asked_for_once() -> None:
     for _ in range(3):
         await register.claim_of(Piece(PIECE, 1 << 35), None)
     assert node.asked == [9]
-    assert register.pieces_of(1000, 9) == {PIECE: 1 << 35}
-    assert register.pieces_of(1001, 9) == {}
+    assert await register.pieces_of(1000, 9) == {PIECE: 1 << 35}
+    assert await register.pieces_of(1001, 9) == {}
+    assert await register.pieces_of(1000, 10) == {}
+    assert node.asked == [9]
+
+
+@pytest.mark.parametrize("info", [None, SectorInfo(1, 10)])
+async def test_nothing_is_claimed_in_a_dead_sector(info: SectorInfo | None) -> None:
+    register = Register(Node(sectors={9: info}), 1000, HEAD, (OURS,))  # type: ignore[arg-type]
+    assert await register.pieces_of(1000, 9) == {}
 
 
 async def test_without_a_miner_id_the_setting_is_named() -> None:
     claims = Claims("http://127.0.0.1:1/rpc/v1", "")
     async with claims.register() as register:
         assert register is None
-    assert "miner id" in claims.trouble
+    assert claims.trouble == "the miner id is not known: set chain.miner, or bind it in the registry"
     async with Claims("", "").register() as register:
         assert register is None

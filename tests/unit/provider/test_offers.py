@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.desks import CONFIG, PIECE, ROOT, TOTAL
+import pytest
+from tests.desks import CONFIG, PIECE, ROOT, TOTAL, Counter
 
 from shale.client.keys import new_ssh_key
 from shale.market.offer import MAX_OFFER_BYTES, Claim, Dataset, Entry, Offer, Piece, offer_from_contents
-from shale.provider.offers import fitted
+from shale.provider import offers as module
+from shale.provider.inventory import Machine
+from shale.provider.offers import Offers, fitted
+from shale.provider.shelf import Item, Place
 from shale.units import Cid, checked_address
 
 
@@ -29,11 +33,12 @@ def large(number: int, pieces: int) -> Dataset:
 
 def test_an_offer_that_fits_is_as_it_is() -> None:
     whole = offer(large(1, 1))
-    assert offer_from_contents(fitted(whole)) == whole
+    assert offer_from_contents(fitted(whole)[0]) == whole
 
 
 def test_too_many_entries_are_left_out_before_any_dataset() -> None:
-    contents = fitted(offer(*(large(number, 1) for number in range(256))))
+    contents, left_out = fitted(offer(*(large(number, 1) for number in range(256))))
+    assert left_out == 0
     assert len(contents) <= MAX_OFFER_BYTES
     read = offer_from_contents(contents)
     assert len(read.datasets) == 256
@@ -42,6 +47,21 @@ def test_too_many_entries_are_left_out_before_any_dataset() -> None:
 
 def test_too_many_pieces_cost_the_last_datasets() -> None:
     whole = offer(*(large(number, 1024) for number in range(40)))
-    read = offer_from_contents(fitted(whole))
-    assert 0 < len(read.datasets) < 40
+    contents, left_out = fitted(whole)
+    read = offer_from_contents(contents)
+    assert 0 < len(read.datasets) == 40 - left_out < 40
     assert read.datasets == tuple(replace(d, entries=()) for d in whole.datasets[: len(read.datasets)])
+
+
+async def test_what_is_left_out_is_logged_once_and_not_at_each_request(
+    counter: Counter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OFFER_BYTES", 2000)
+    for number in range(12):
+        await counter.desk.shelf.add(Item(large(number, 1), (Place("/x"),)), 1)
+    desk, key = counter.desk, new_ssh_key().public
+    machine = Machine(desk.total, "x", (), ())
+    offers = Offers(desk.config, machine, desk.shelf, desk.clock, counter.operator, desk.signing, "gateway", key, "")
+    for _ in range(3):
+        await offers.current(desk.total)
+    assert len([record for record in caplog.records if "too large" in record.getMessage()]) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from tests.desks import ROOT, Counter, open_counter
+from tests.locks import locked, never_wait
 
 from shale.containers.engine import ContainerSpec
 from shale.containers.memory import MemoryEngine
@@ -20,7 +21,7 @@ from shale.datasets.memory import MemoryVolumes
 from shale.datasets.volumes import Fault
 from shale.market.lease import EndReason
 from shale.market.resources import Resources
-from shale.provider.faults import PER_MINUTE, Faults
+from shale.provider.faults import PER_MINUTE, RETRY_SECONDS, Faults
 from shale.provider.lease_volumes import LeaseVolumes, Offered
 from shale.provider.shelf import Shelf
 from shale.tunnel.messages import Notice
@@ -103,6 +104,20 @@ async def test_a_mount_that_died_ends_the_living_leases_that_held_it(room: Room)
     assert await Offered(room.shelf).roots() == [ROOT], "its bytes are sound as far as anybody knows"
 
 
+async def test_a_fault_that_locked_books_cannot_take_is_worked_off_when_they_can(room: Room) -> None:
+    await never_wait(room.counter.desk.store)
+    with locked(room.counter.desk.store):
+        room.faults.report(CORRUPT)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert room.leases.told == []
+    assert await Offered(room.shelf).roots() == [ROOT]
+    await room.counter.clock.advance(RETRY_SECONDS)
+    await asyncio.wait_for(room.worked_off(), 10)
+    assert await Offered(room.shelf).roots() == []
+    assert len(room.leases.told) == 1
+
+
 class TestLeaseVolumes:
     def setup_method(self) -> None:
         self.volumes, self.engine = MemoryVolumes(), MemoryEngine()
@@ -127,11 +142,11 @@ class TestLeaseVolumes:
         for name, caller in ((names[0], "1"), (names[1], "2"), ("bafyother", "3")):
             await self.volumes.hold(self.holding, holder_of(name, caller))
         assert await self.leased.release_unused(frozenset()) == {holder_of("bafyother", "3")}
-        assert len(self.volumes.mounted[ROOT]) == 4, "seen once is not enough"
+        assert len(self.volumes.mounted[ROOT].holders) == 4, "seen once is not enough"
         await self.leased.release_unused(frozenset({holder_of("bafyother", "3")}))
-        assert self.volumes.mounted[ROOT] == {
+        assert self.volumes.mounted[ROOT].holders == {
             f"lease:{held.id}", holder_of(names[0], "1"), holder_of(names[1], "2")
         }  # fmt: skip
         await self.engine.remove(held.id, names)
         await self.leased.release_unused()
-        assert self.volumes.mounted[ROOT] == {f"lease:{held.id}"}
+        assert self.volumes.mounted[ROOT].holders == {f"lease:{held.id}"}

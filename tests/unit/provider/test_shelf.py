@@ -68,22 +68,25 @@ async def test_a_faulty_dataset_is_not_offered_and_its_first_fault_stays(shelf: 
     with pytest.raises(InputRefused):
         await shelf.find(ROOT)
     await shelf.add(item(), 10)
+    assert await shelf.readable() == [], "whoever put it there again didn't know of the faults"
+    await shelf.add(replace(item(), faults=2), 10)
     assert [found.fault for found in await shelf.readable()] == [""]
 
 
 async def test_a_dataset_with_one_unreadable_piece_is_not_offered(shelf: Shelf) -> None:
     await shelf.add(item(), 5)
-    await shelf.set_unreadable(Cid(ROOT), {1: ("the file is gone", "")})
+    (whole,) = await shelf.all()
+    await shelf.set_unreadable(whole, {1: ("the file is gone", "")})
     assert await shelf.readable() == []
     assert [found.trouble for found in await shelf.all()] == ["the file is gone"]
-    await shelf.set_unreadable(Cid(ROOT), {1: ("", "9 9")})
+    await shelf.set_unreadable(whole, {1: ("", "9 9")})
     (found,) = await shelf.readable()
     assert found.places[1].stamp == "9 9"
 
 
 async def test_claims_come_and_go(shelf: Shelf) -> None:
     await shelf.add(item(), 5)
-    await shelf.set_claims(Cid(ROOT), [None, CLAIM])
+    await shelf.set_claims((await shelf.all())[0], [None, CLAIM])
     (found,) = await shelf.all()
     assert [piece.claim for piece in found.listing.pieces] == [None, CLAIM]
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from tests.desks import Counter
 from tests.unit.provider.test_settlement import anchor
 
@@ -17,7 +18,7 @@ from shale.errors import Unavailable
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.provider.store import Held
-from shale.provider.upkeep import FOLLOW_SECONDS, REDEEM_SECONDS, RETRY_SECONDS, follow, redeem
+from shale.provider.upkeep import FOLLOW_SECONDS, REDEEM_SECONDS, RETRY_SECONDS, SWEEP_SECONDS, follow, redeem, sweep
 from shale.units import ZERO, LeaseId, checked_address
 
 WINDOW = 24 * 3600
@@ -37,14 +38,15 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 class Settling:
     """Counts settlements; the first `failures` of them fail."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, error: type[Exception] = Unavailable) -> None:
         self.runs = 0
         self._failures = failures
+        self._error = error
 
     async def __call__(self) -> None:
         self.runs += 1
         if self.runs <= self._failures:
-            raise Unavailable("the node does not answer")
+            raise self._error("the node does not answer")
 
 
 async def test_leases_that_end_together_are_settled_once() -> None:
@@ -58,8 +60,9 @@ async def test_leases_that_end_together_are_settled_once() -> None:
         assert settling.runs == 1
 
 
-async def test_a_settlement_that_failed_is_tried_again_without_another_end() -> None:
-    clock, ended, settling = ManualClock(), asyncio.Event(), Settling(failures=2)
+@pytest.mark.parametrize("error", [Unavailable, KeyError, OSError])
+async def test_a_settlement_that_failed_is_tried_again_without_another_end(error: type[Exception]) -> None:
+    clock, ended, settling = ManualClock(), asyncio.Event(), Settling(2, error)
     async with running(redeem(settling, ended, clock, 60.0)):
         ended.set()
         await clock.advance(60)
@@ -107,13 +110,27 @@ async def test_a_node_that_fails_for_one_lease_hides_no_other(counter: Counter) 
     assert ended == [held.id]
 
 
+async def test_volumes_are_looked_for_again_after_a_look_that_failed() -> None:
+    clock, looks = ManualClock(), []
+
+    async def release(suspects: frozenset[str]) -> frozenset[str]:
+        looks.append(suspects)
+        if len(looks) == 2:
+            raise RuntimeError("a bug")
+        return frozenset({"one"})
+
+    async with running(sweep(release, clock)):
+        await clock.advance(3 * SWEEP_SECONDS)
+    assert looks == [frozenset(), frozenset({"one"}), frozenset({"one"})]
+
+
 class Deaf(MemoryChain):
     """Does not answer for a lease that it doesn't have."""
 
     async def lease(self, lease: LeaseId) -> LeaseRecord | None:
         found = await super().lease(lease)
         if found is None:
-            raise Unavailable("the node does not answer")
+            raise RuntimeError("a bug in reading what the node answers")
         return found
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from shale.clock import Clock, wait_event
+from shale.keeping import keep
 from shale.quality.hookspecs import Probe, Session
 from shale.quality.loader import run_probe
 from shale.quality.probation import Probation
 from shale.quality.verdict import Policy, Standing, Verdict
+
+log = logging.getLogger("shale.agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class Health:
 
     async def run(self) -> None:
         """Run all probes, each at its own pace, until cancelled."""
-        await asyncio.gather(*(self._run(probe) for probe in self._probes))
+        await asyncio.gather(*(self._keep(probe) for probe in self._probes))
+
+    async def _keep(self, probe: Probe) -> None:
+        await keep(f"probe {probe.name}", lambda: self._run(probe), self._clock, log)
 
     async def _run(self, probe: Probe) -> None:
         while True:

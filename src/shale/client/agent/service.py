@@ -21,7 +21,8 @@ from shale.client.sshconfig import config_path, write_ssh_config
 from shale.client.store import Store
 from shale.clock import SystemClock
 from shale.errors import Closed, InputRefused, ShaleError
-from shale.market.order import text_of
+from shale.keeping import keep
+from shale.market.order import End, text_of
 from shale.market.signing import SigningDomain
 from shale.paths import Home, private_dir
 from shale.process import run
@@ -75,7 +76,10 @@ class Agent:
         try:
             for rental in self._store.rentals(living=True):
                 if rental.shell is not None:
-                    await self._adopt(rental)
+                    try:
+                        await self._adopt(rental)
+                    except ShaleError as error:  # one lease that can't be paid must not keep the others from it
+                        log.error("lease %s: %s", rental.name, error)
             ready()
             await self._live()
         finally:
@@ -120,7 +124,7 @@ class Agent:
             dial=SshDial(config_path(self._home)),
             probes=self._probes,
             policy=Policy(),
-            ask_state=_ask_state,
+            ask_end=_ask_end,
         )
         session = Session(rental, parts, self._notify)
         self._sessions[rental.name] = session
@@ -130,12 +134,13 @@ class Agent:
 
     async def _run(self, session: Session) -> None:
         try:
-            await session.run()
+            # What fails in a session must not leave its lease without a payer.
+            await keep(f"lease {session.name}", session.run, self._clock, log)
             with suppress(ShaleError):
                 await run(["ssh", "-F", str(config_path(self._home)), "-O", "exit", f"shale-gateway-{session.name}"])
             write_ssh_config(self._home, self._store.rentals(living=True))
-        except ShaleError as error:
-            log.error("%s: %s", session.name, error)
+        except Exception:
+            log.exception("%s: after its end", session.name)
         finally:
             self._tasks.pop(session.name, None)
             self._busy.set()
@@ -210,7 +215,6 @@ class Agent:
                         await self._changed.wait()
 
 
-async def _ask_state(rental: Rental) -> tuple[str, str]:
+async def _ask_end(rental: Rental) -> tuple[End, str] | None:
     async with ProviderApi(rental.endpoint) as api:
-        remote = await api.lease(rental.id)
-    return remote.state.value, remote.end_reason.text
+        return (await api.lease(rental.id)).end

@@ -14,7 +14,7 @@ from shale.client.agent.dial import Dial
 from shale.client.agent.health import Health
 from shale.client.agent.payer import GRACE_SECONDS, TOLERANCE_SECONDS, Due, Payer
 from shale.client.agent.view import LeaseView
-from shale.client.rental import Rental
+from shale.client.rental import Rental, check_end
 from shale.client.store import Store
 from shale.clock import Clock, wait_event
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable
@@ -49,8 +49,8 @@ _BURST, _PER_SECOND = 100, 10
 _AHEAD = "the provider's meter runs ahead of our clock: paying when it is due"
 _WITHHELD = "payment withheld: "
 
-AskState = Callable[[Rental], Awaitable[tuple[str, str]]]
-"""Asks the provider's API for a lease's state and end reason. Raises Closed when it has no such lease."""
+AskEnd = Callable[[Rental], Awaitable[tuple[End, str] | None]]
+"""Asks the provider's API for its End of a lease, and its signature; None when it says that the lease lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class SessionParts:
     dial: Dial
     probes: tuple[Probe, ...]
     policy: Policy
-    ask_state: AskState
+    ask_end: AskEnd
 
 
 class Session:
@@ -158,17 +158,17 @@ class Session:
             await asyncio.gather(probing, return_exceptions=True)
 
     async def _gone(self) -> bool:
-        """Ask the provider whether the lease still lives; if it has ended, end it here with the true reason."""
+        """Ask the provider whether the lease has ended. Only its signed End is believed: else we go on trying."""
         try:
-            state, name = await self._parts.ask_state(self._rental)
-        except Closed:
-            state, name = "ended", EndReason.HOST_FAILURE.text
-        except ShaleError:
+            answer = await self._parts.ask_end(self._rental)
+            if answer is None:
+                return False
+            check_end(self._rental, *answer, self._parts.signing)
+        except ShaleError as error:
+            log.info("%s: no end is known: %s", self.name, error)
             return False
-        if state not in ("ended", "settled"):
-            return False
-        reason = EndReason.__members__.get(name.upper(), EndReason.NONE)
-        await self._end(reason or EndReason.PROVIDER_ENDED)
+        self._final = answer[0]
+        await self._end(self._final.reason)
         return True
 
     async def _connect(self) -> None:

@@ -10,9 +10,6 @@ from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit
 from shale.units import format_bytes
 
-CID_WIDTH = 59
-WIDE = 110
-
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -36,42 +33,36 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
     if not held:
         click.echo("no provider holds a dataset " + ("that fits" if words else "on this network now"))
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     shown = console()
-    table.add_column("Name", overflow="fold")
-    # A CID is there to be copied: in one piece where there is room for it.
-    table.add_column("CID", overflow="fold", style="cyan", min_width=CID_WIDTH if shown.width >= WIDE else 22)
-    for title in ("Files", "Size", "Providers"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for item in held:
-        entry = item.dataset
-        size = format_bytes(entry.size)
-        table.add_row(_what(item), entry.root, str(entry.files), size, str(len(item.providers)))
-    shown.print(table)
+    for number, item in enumerate(held):
+        if number:
+            shown.print()
+        # A CID is there to be copied: no column is wide enough for it, a line of its own is.
+        shown.print(_what(item))
 
 
 def _what(item: Held) -> Text:
-    """The name, what its manifest says, what is claimed of it, and the files that were found."""
+    """The name and CID, what its manifest says, what is claimed of it, and the files that were found."""
     from rich.text import Text
 
-    dataset = item.dataset
+    dataset, holders = item.dataset, len(item.providers)
     text = Text(dataset.name, style="bold")
+    held = f"{holders} provider{'' if holders == 1 else 's'}"
+    text.append(f"  {dataset.files} files, {format_bytes(dataset.size)}, {held}", style="not bold")
+    text.append(f"\n  {dataset.root}", style="not bold cyan")
     if dataset.description:
-        text.append(f"\n{dataset.description}", style="not bold")
+        text.append(f"\n  {dataset.description}", style="not bold")
     claimed = sum(piece.claim is not None for piece in dataset.pieces)
     facts = [dataset.licence] if dataset.licence else []
     if claimed:
         facts.append(f"{claimed} of {len(dataset.pieces)} pieces with a verified claim")
     if facts:
-        text.append(f"\n{', '.join(facts)}", style="not bold dim")
+        text.append(f"\n  {', '.join(facts)}", style="not bold dim")
     for entry in item.files:
-        text.append(f"\n  {entry.path}", style="not bold green")
+        text.append(f"\n    {entry.path}", style="not bold green")
         text.append(f"  {format_bytes(entry.size)}", style="not bold dim")
     if item.matched > len(item.files):
-        text.append(f"\n  and {item.matched - len(item.files)} more files", style="not bold dim")
+        text.append(f"\n    and {item.matched - len(item.files)} more files", style="not bold dim")
     return text
 
 

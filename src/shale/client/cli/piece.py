@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from shale.client.cli.bars import shown
 from shale.client.cli.context import json_option, run_async
 from shale.client.cli.output import emit, plain
 from shale.units import Cid, format_bytes
+
+if TYPE_CHECKING:
+    from shale.datasets.kernel import Listed
 
 _source = click.argument("source")
 _root = click.option("--root", metavar="CID", help="The dataset's root, for a CAR whose header does not name just one.")
@@ -87,15 +90,16 @@ def pack(folder: Path, out: Path, force: bool, as_json: bool) -> None:
 @_root
 @json_option
 def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> None:
-    """List the files of a dataset, by path."""
+    """List the files, symlinks and empty directories of a dataset, by path."""
     from shale.datasets import kernel
 
-    files = run_async(lambda: kernel.ls(source, _cid(root), also=also))
+    files = run_async(lambda: kernel.ls(source, _cid(root), also=also, empty=True))
     if as_json:
-        emit([{"path": file.path, "type": file.type, "size": file.size, "cid": file.cid} for file in files])
+        emit([_entry(file) for file in files])
         return
     for file in files:
-        click.echo(f"{file.size:>14}  {file.cid}  {plain(file.path)}")
+        mark = "/" if file.type == "directory" else f" -> {plain(file.target)}" if file.target is not None else ""
+        click.echo(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
 
 
 @group.command()
@@ -181,6 +185,11 @@ def materialise(source: str, folder: Path, also: tuple[str, ...], root: str | No
         emit({"root": written.root, "files": written.files, "size": written.size})
         return
     click.echo(f"{folder}  {written.files} file{'' if written.files == 1 else 's'}, {format_bytes(written.size)}")
+
+
+def _entry(file: Listed) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": file.path, "type": file.type, "size": file.size, "cid": file.cid}
+    return entry | ({"target": file.target} if file.target is not None else {})
 
 
 def _cid(text: str | None) -> Cid | None:

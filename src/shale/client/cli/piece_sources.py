@@ -101,8 +101,11 @@ def unpad(source: str, out: Path, as_json: bool) -> None:
     """Write the raw bytes of a source as a new file, for example a piece of a sector."""
     from shale.datasets import sources
 
-    size = shown("unpadding", lambda progress: sources.unpad(source, out, progress))
+    done = shown("unpadding", lambda progress: sources.unpad(source, out, progress))
     if as_json:
-        emit({"raw_size": size})
+        emit({"raw_size": done.raw_size, "trailing_zeros": done.trailing_zeros})
         return
-    click.echo(f"{out}  {format_bytes(size)}")
+    click.echo(f"{out}  {format_bytes(done.raw_size)}")
+    if done.trailing_zeros:
+        text = f"the last {done.trailing_zeros} bytes are zeros: padding, unless the piece ends in them"
+        click.echo(f"{text}; a sector's or park's piece takes its raw size as raw=BYTES", err=True)

@@ -48,10 +48,12 @@ class Progress:
 
     def report(self, name: str, state: str, detail: str = "") -> None:
         now = time.monotonic()
-        _, before, start, _ = self._steps.get(name, ("", "", now, now))
+        last, before, start, _ = self._steps.get(name, ("", "", now, now))
         self._steps[name] = (state, detail or before, start, now)
-        if not self._quiet and self._live is None and state != "started":
-            self._console.print(f"{state:7} {name:10} {now - start:6.1f} s  {detail or before}", markup=False)
+        # A step that is told of again has not begun again: it waits.
+        shown = "waiting" if state == last == "started" else state
+        if not self._quiet and self._live is None and shown != "started":
+            self._console.print(f"{shown:7} {name:10} {now - start:6.1f} s  {detail or before}", markup=False)
 
     def _table(self) -> Table:
         from rich.spinner import Spinner

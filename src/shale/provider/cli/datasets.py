@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import click
 
 from shale.errors import ConfigError, Refused
 from shale.provider.cli.door import as_json, ask, follow
+from shale.provider.cli.reports import Reports, left_out
 
 
 @click.group()
@@ -29,31 +28,47 @@ def datasets() -> None:
     help="A signed manifest (shale piece manifest) that says which pieces make the dataset.",
 )
 @click.option("--lotus", default="", metavar="URL", help="Lotus node to ask for claims, in place of the settings'.")
+@click.option("--unclaimed", is_flag=True, help="Take the CARs of sectors that have no live claim too.")
 @as_json
-def add(sources: tuple[str, ...], name: str, root: str, manifest: Path | None, lotus: str, json_output: bool) -> None:
-    """Offer datasets: each SOURCE is read whole, and offered if it is sound.
+def add(
+    sources: tuple[str, ...],
+    name: str,
+    root: str,
+    manifest: Path | None,
+    lotus: str,
+    unclaimed: bool,
+    json_output: bool,
+) -> None:
+    """Offer datasets: each SOURCE is read whole, every block is hashed, and it is offered if it is sound.
 
     A SOURCE is a CAR, an unsealed sector (s-t01000-7), a folder of them or of Curio's park (s-t00-12), or what
     `shale piece` takes: sector:PATH?offset=N&size=N, park:PATH, aggregate:SOURCE#N, http://HOST/piece/CID.
-    Ctrl-C stops it; what was added until then stays.
+    The same dataset from other sources is a copy more: the best one is offered. Ctrl-C stops it; what was added until
+    then stays.
     """
-    body: dict[str, Any] = {"sources": [_absolute(source) for source in sources], "name": name, "lotus": lotus}
+    body: dict[str, Any] = {
+        "sources": [_absolute(source) for source in sources],
+        "name": name,
+        "lotus": lotus,
+        "unclaimed": unclaimed,
+    }
     if root:
         body["root"] = root
     if manifest is not None:
         body["manifest"] = _json_of(manifest)
     added: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    for line in _shown(follow("/datasets", body)):
-        if line.get("dataset"):
-            added.append(line["dataset"])
-        elif "skipped" in line:
-            skipped.append({"source": line["skipped"], "why": line["why"]})
-        if not json_output:
-            _say(line)
+    with Reports(quiet=json_output) as reports:
+        for line in reports.of(follow("/datasets", body)):
+            if line.get("dataset"):
+                added.append(line["dataset"])
+            elif "skipped" in line:
+                skipped.append({"source": line["skipped"], "why": line["why"]})
     if not added:
-        first = skipped[0] if len(skipped) == 1 else None
-        why = f"{first['source']}: {first['why']}" if first else f"none of {len(skipped)} sources is a sound dataset"
+        why = f"none of {len(skipped)} sources is a sound dataset"
+        if len(skipped) == 1:
+            # Without --json it has just been shown.
+            why = left_out(skipped[0]["source"], skipped[0]["why"]) if json_output else "its source was left out"
         raise Refused(f"nothing was added: {why}", "look into it with shale piece inspect")
     if json_output:
         click.echo(json.dumps({"added": added, "skipped": skipped}))
@@ -62,7 +77,7 @@ def add(sources: tuple[str, ...], name: str, root: str, manifest: Path | None, l
 @datasets.command("list")
 @as_json
 def list_(json_output: bool) -> None:
-    """Show them: pieces, sectors, claims, whether they can be read and when they were checked."""
+    """Show them: pieces, sectors, claims, whether they can be read, when commitments and blocks were checked."""
     raw = ask("GET", "/datasets")
     if json_output:
         click.echo(json.dumps(raw["datasets"]))
@@ -77,33 +92,36 @@ def list_(json_output: bool) -> None:
 @as_json
 @click.pass_context
 def check(context: click.Context, root: str | None, json_output: bool) -> None:
-    """Read the pieces of one dataset, or of all, again: sound ones are offered again, faulty ones no longer.
+    """Read the pieces of one dataset, or of all, again, and hash every block.
 
-    The exit status is 1 if any is faulty.
+    Sound copies are offered again, faulty ones no longer. The exit status is 1 if any is faulty, or can't be read now.
     """
-    sound, faulty = [], []
-    for line in _shown(follow("/datasets/check", {"root": root} if root else {})):
-        if "sound" in line:
-            sound.append(line["sound"])
-        elif "faulty" in line:
-            faulty.append({"root": line["faulty"], "why": line["why"]})
-        if not json_output:
-            _say(line)
+    sound, faulty, unread = [], [], []
+    with Reports(quiet=json_output) as reports:
+        for line in reports.of(follow("/datasets/check", {"root": root} if root else {})):
+            if "sound" in line:
+                sound.append(line["sound"])
+            elif "faulty" in line:
+                faulty.append({"root": line["faulty"], "copy": line["copy"], "why": line["why"]})
+            elif "unread" in line:
+                unread.append({"root": line["unread"], "copy": line["copy"], "why": line["why"]})
     if json_output:
-        click.echo(json.dumps({"sound": sound, "faulty": faulty}))
-    elif not sound and not faulty:
+        click.echo(json.dumps({"sound": sound, "faulty": faulty, "unread": unread}))
+    elif not sound and not faulty and not unread:
         click.echo("there are no datasets: shale provider datasets add SOURCE")
-    if faulty:
+    if faulty or unread:
         context.exit(1)
 
 
 @datasets.command()
 @click.argument("root")
+@click.option("--copy", type=click.IntRange(min=0), help="Only the copy with this number; the others stay.")
 @as_json
-def remove(root: str, json_output: bool) -> None:
+def remove(root: str, copy: int | None, json_output: bool) -> None:
     """Stop offering one; its sources stay."""
-    ask("DELETE", f"/datasets/{root}")
-    click.echo(json.dumps({"removed": root}) if json_output else f"removed {root}")
+    ask("DELETE", f"/datasets/{root}" + ("" if copy is None else f"?copy={copy}"))
+    which = f"copy {copy} of {root}" if copy is not None else root
+    click.echo(json.dumps({"removed": root, "copy": copy}) if json_output else f"removed {which}")
 
 
 def _absolute(source: str) -> str:
@@ -126,46 +144,3 @@ def _json_of(manifest: Path) -> Any:
             return manifest_to_json(read_manifest(file.read(1 << 20)))
     except OSError as error:
         raise ConfigError(f"{manifest} can't be read ({error.strerror})", "check its path and mode") from None
-
-
-def _say(line: dict[str, Any]) -> None:
-    if line.get("dataset") and "added" in line:
-        dataset = line["dataset"]
-        claims = [str(piece["claim"]) for piece in dataset["pieces"] if piece["claim"] is not None]
-        told = f", claim {', '.join(claims)}" if claims else ""
-        click.echo(f"added    {dataset['name']}  {dataset['root']}  {dataset['files']} files{told}")
-    elif "sound" in line:
-        click.echo(f"sound    {line['sound']}")
-    elif "faulty" in line:
-        click.echo(f"faulty   {line['faulty']}: {line['why']}")
-    elif "skipped" in line:
-        click.echo(f"left out {line['skipped']}: {line['why']}", err=True)
-    elif "notice" in line:
-        click.echo(f"note     {line['notice']}", err=True)
-
-
-def _shown(lines: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    """The reports that say more than how far it is; where a person looks on, that is a bar."""
-    if not sys.stderr.isatty():
-        yield from (line for line in lines if "reading" not in line and "scanning" not in line)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("waiting for its turn", total=None)
-        for line in lines:
-            if "reading" in line:
-                name = line["reading"].rpartition("/")[2][-30:]
-                bar.update(task, description=name, completed=line["done"], total=line["total"])
-            elif "scanning" in line:
-                bar.update(task, description=f"looking into {line['scanning'][-30:]}", completed=0, total=None)
-            else:
-                yield line

@@ -127,6 +127,8 @@ def init(
 @as_json
 def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> None:
     """Run the provider in the foreground until Ctrl-C; leases that live on are taken up by the next start."""
+    if not json_output:
+        click.echo("loading the provider …", err=True)
     from shale.provider.config import load_config
     from shale.provider.daemon import serve
 
@@ -145,7 +147,12 @@ def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> 
             click.echo(f"{config.name} ({operator}) serves at {config.endpoint}, gateway port {config.gateway_port}")
         sys.stdout.flush()
 
-    asyncio.run(serve(home, config, _password(password_file), ready))
+    def step(name: str) -> None:
+        # The log has the times; with --json stderr stays the log's alone.
+        if not json_output:
+            click.echo(f"{name} …", err=True)
+
+    asyncio.run(serve(home, config, _password(password_file), ready, step))
 
 
 @group.command()

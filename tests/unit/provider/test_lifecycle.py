@@ -1,0 +1,181 @@
+"""A lease's life while the books, the engine or a part of the daemon fail: no container runs on without its meter."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from tests.counterparts import CountedStore, QuietClock
+from tests.desks import Counter, open_counter
+from tests.locks import locked, never_wait
+
+from shale.containers.memory import MemoryEngine
+from shale.datasets.memory import MemoryVolumes
+from shale.errors import Refused, Unavailable
+from shale.market.lease import EndReason, LeaseState
+from shale.provider.identity import new_ssh_key
+from shale.provider.lease_volumes import LeaseVolumes
+from shale.provider.lifecycle import Lifecycle, LifecycleParts
+from shale.provider.metering import MeterParts
+from shale.provider.store import Held
+from shale.tunnel.gateway import Gateway, Grant
+from shale.tunnel.meters import MeterSockets
+from shale.units import LeaseId
+
+
+@dataclass
+class Door:
+    """What the lifecycle needs of the gateway."""
+
+    user: str = "shale-gateway"
+    grants: list[Grant] = field(default_factory=list)
+    broken: bool = False
+
+    def allow(self, grants: Iterable[Grant]) -> None:
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        self.grants = list(grants)
+
+    def connection_of(self, pid: int) -> int | None:
+        return None
+
+    async def cut(self, connections: Iterable[int]) -> None: ...
+
+
+@dataclass
+class House:
+    counter: Counter
+    clock: QuietClock
+    engine: MemoryEngine
+    volumes: MemoryVolumes
+    door: Door
+    lifecycle: Lifecycle
+
+    async def confirmed(self) -> Held:
+        return await self.counter.lease(self.counter.order())
+
+    async def start(self, held: Held) -> None:
+        async def progress(step: str, state: str, detail: str) -> None: ...
+
+        await self.lifecycle.start(held, new_ssh_key(), progress)
+        await self.clock.settle()
+
+    async def kept(self, lease: LeaseId) -> Held:
+        return await self.counter.desk.store.lease(lease)
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    clock = QuietClock()
+    monkeypatch.setattr("tests.desks.ManualClock", lambda: clock)
+    monkeypatch.setattr("tests.desks.Store", CountedStore)
+    monkeypatch.setattr(CountedStore, "clock", clock)
+    # A socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="shale-test-") as short:
+        async with open_counter(tmp_path) as counter:
+            await never_wait(counter.desk.store)
+            house = await _house(counter, clock, tmp_path, Path(short))
+            yield house
+            await house.lifecycle.rest()
+
+
+async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path) -> House:
+    desk, volumes, door = counter.desk, MemoryVolumes(), Door()
+    engine, untyped = desk.engine, cast("Gateway", door)
+    assert isinstance(engine, MemoryEngine)
+    domain = await desk.prover.domain(1, counter.world.deployment.ledger)
+    parts = LifecycleParts(
+        config=desk.config,
+        store=desk.store,
+        shelf=desk.shelf,
+        engine=engine,
+        volumes=LeaseVolumes(volumes, engine, "shale"),
+        chain=desk.chain,
+        gateway=untyped,
+        sockets=MeterSockets(short / "meters", os.getgid()),
+        meter=MeterParts(desk.store, engine, desk.prover, clock, counter.operator, desk.signing, domain),
+        leases_dir=folder,
+        guest=folder,
+        gpu_ids=(),
+    )
+    return House(counter, clock, engine, volumes, door, Lifecycle(parts))
+
+
+async def test_a_start_that_fails_while_the_books_are_locked_leaves_no_container_and_ends_later(house: House) -> None:
+    held = await house.confirmed()
+    with locked(house.counter.desk.store):
+        with pytest.raises(Unavailable, match="books"):
+            await house.start(held)
+        assert house.engine.host.containers == {}
+        assert house.lifecycle.living() == []
+    await house.clock.advance(120)
+    kept = await house.kept(held.id)
+    assert (kept.lease.state, kept.lease.end_reason) == (LeaseState.ENDED, EndReason.START_FAILED)
+    assert house.volumes.mounted == {}
+
+
+async def test_a_container_that_cannot_be_removed_at_once_is_removed_later(house: House) -> None:
+    held = await house.confirmed()
+    await house.start(held)
+    remove, calls = house.engine.remove, []
+
+    async def failing(lease: LeaseId, volumes: Any = ()) -> None:
+        calls.append(lease)
+        if len(calls) < 3:
+            raise Unavailable("the engine hangs")
+        await remove(lease, volumes)
+
+    house.engine.remove = failing  # type: ignore[method-assign]
+    await house.lifecycle.end(held.id, EndReason.CLIENT_ENDED)
+    assert held.id in house.engine.host.containers
+    await house.clock.advance(10)
+    assert house.engine.host.containers == {}
+
+
+async def test_a_gateway_that_cannot_be_written_does_not_keep_a_container_alive(house: House) -> None:
+    held = await house.confirmed()
+    await house.start(held)
+    house.door.broken = True
+    await house.lifecycle.end(held.id, EndReason.CLIENT_ENDED)
+    assert house.engine.host.containers == {}
+    house.door.broken = False
+    await house.clock.advance(2)
+    assert house.door.grants == []
+
+
+async def test_a_lease_that_the_chain_refuses_stands_frozen_until_the_books_can_end_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await house.confirmed()
+    gate = asyncio.Event()
+
+    async def refuse(*_: object) -> None:
+        await gate.wait()
+        raise Refused("the collateral is gone")
+
+    monkeypatch.setattr(house.counter.desk.chain, "open_lease", refuse)
+    await house.start(held)
+    with locked(house.counter.desk.store):
+        gate.set()
+        await house.clock.advance(3)
+        assert house.engine.host.containers[held.id].state.name == "PAUSED"
+    await house.clock.advance(3)
+    assert (await house.kept(held.id)).lease.end_reason is EndReason.ANCHOR_FAILED
+    assert house.engine.host.containers == {}
+
+
+async def test_a_container_that_exits_while_the_books_are_locked_ends_its_lease_later(house: House) -> None:
+    held = await house.confirmed()
+    await house.start(held)
+    with locked(house.counter.desk.store):
+        house.engine.host.exit(held.id, 1)
+        await house.clock.advance(5)
+    await house.clock.advance(5)
+    assert (await house.kept(held.id)).lease.end_reason is EndReason.HOST_FAILURE
