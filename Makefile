@@ -4,7 +4,7 @@ export SHALE_STARTED := $(shell date +%s)
 # Programs that the installation brought (Go, Node.js) come first.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo test check keys bench format stop clean
+.PHONY: help install engine demo test check bench format stop clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -25,9 +25,6 @@ test: engine ## All tests: Python, Go, Solidity
 check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck
 	@scripts/check.sh
 
-keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
-	@scripts/keys.sh anew
-
 bench: engine ## Measure; make bench PART=cli|datasets|tunnel|ledger|containers for one part
 	@scripts/docker.sh run scripts/bench.sh $(PART)
 
@@ -35,6 +32,10 @@ format: install ## Put the sources into the house's form
 	@.venv/bin/ruff check --quiet --fix; .venv/bin/ruff format --quiet
 	@gofmt -w kernel
 	@node_modules/.bin/forge fmt
+
+.PHONY: keys
+keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
+	@scripts/keys.sh anew
 
 stop: ## Stop the Docker Engine, if it was started here
 	@scripts/docker.sh stop
