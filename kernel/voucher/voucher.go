@@ -114,13 +114,16 @@ func Verify(key Key, v Voucher, signature []byte) bool {
 	if !ok {
 		return false
 	}
+	var found, challenged twistededwards.PointExtended
 	point := key.Point()
-	var signed, challenged, found twistededwards.PointAffine
-	signed.ScalarMultiplicationBase(parsed.S)
-	challenged.ScalarMultiplication(&point, challenge)
+	challenged.FromAffine(&point)
+	challenged.ScalarMultiplication(&challenged, challenge)
 	challenged.Neg(&challenged)
-	found.Add(&signed, &challenged)
-	return found.X.Equal(&parsed.RX)
+	found = timesBase(parsed.S)
+	found.Add(&found, &challenged)
+	// X/Z is the x of R.
+	var x fr.Element
+	return found.X.Equal(x.Mul(&parsed.RX, &found.Z))
 }
 
 // Challenge is the scalar 2^129 + 1 + 2·(hash mod 2^128), which a ladder of 128 steps computes, or false if the hash of
