@@ -4,7 +4,7 @@ export SHALE_STARTED := $(shell date +%s)
 # Programs that the installation brought (Go, Node.js) come first.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo test check keys bench format stop clean
+.PHONY: help install engine demo test check keys bench mutate format stop clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ keys: install ## Make the development keys of all sizes anew, and see that they 
 
 bench: engine ## Measure; make bench PART=cli|datasets|tunnel|ledger|containers for one part
 	@scripts/docker.sh run scripts/bench.sh $(PART)
+
+mutate: install ## Change the contracts in small places and see that the tests notice: SAMPLE=160 of them, 0 for all (hours)
+	@scripts/mutate.mjs --sample $(or $(SAMPLE),160)
 
 format: install ## Put the sources into the house's form
 	@.venv/bin/ruff check --quiet --fix; .venv/bin/ruff format --quiet

@@ -42,6 +42,7 @@ check "gofmt" gofmt_clean
 check "go vet" go_vet
 check "forge fmt" node_modules/.bin/forge fmt --check
 check "shellcheck" shell_scripts
+check "slither" scripts/audit.sh
 check "the verifier is the generated one" scripts/verifier.sh
 
 [ "${#failed[@]}" -eq 0 ] || die "failed: $(IFS=,; printf '%s' "${failed[*]}"); the lines above each say why"

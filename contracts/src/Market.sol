@@ -165,6 +165,7 @@ contract Market is IMarket, EIP712 {
     /// @inheritdoc IMarket
     function endLease(uint256 leaseId, uint8 reason) external {
         _end(leaseId, msg.sender, reason);
+        // slither-disable-next-line reentrancy-events (the call was to our own ledger)
         emit LeaseEnded(leaseId, msg.sender, reason, 0, 0, uint64(block.timestamp));
     }
 
@@ -173,6 +174,7 @@ contract Market is IMarket, EIP712 {
         uint256 leaseId = uint256(end.order) >> 8;
         _checkSignature(signer, _hashTypedDataV4(end.hash()), signature);
         _end(leaseId, signer, end.reason);
+        // slither-disable-next-line reentrancy-events (the call was to our own ledger)
         emit LeaseEnded(leaseId, signer, end.reason, end.amount, end.numSeconds, end.at);
     }
 

@@ -73,6 +73,18 @@ contract MarketEndTest is MarketFixture {
         vm.assertEq(market.leaseOf(leaseId).reason, known ? reason : 0);
     }
 
+    function test_first_and_last_end_reason_are_taken_and_their_neighbours_refused() public {
+        uint256 first = open(orderOf(10));
+        uint256 last = open(orderOf(11));
+        vm.startPrank(client);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.BadReason.selector, 0));
+        market.endLease(first, 0);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.BadReason.selector, 10));
+        market.endLease(last, 10);
+        market.endLease(first, 1);
+        market.endLease(last, 9);
+    }
+
     function test_signed_end_of_either_side_is_recorded_at_the_blocks_time() public {
         uint256 a = open(orderOf(10));
         uint256 b = open(orderOf(11));

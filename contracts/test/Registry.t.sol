@@ -17,7 +17,7 @@ contract RegistryTest {
 
     function setUp() public {
         vm.warp(1_800_000_000);
-        registry = new Registry();
+        registry = Registry(vm.deployCode("Registry.sol:Registry"));
     }
 
     function register(address operator) private {

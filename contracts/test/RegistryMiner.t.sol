@@ -16,7 +16,7 @@ contract RegistryMinerTest {
     uint64 private constant MINER = 1234;
     uint64 private constant START = 1_800_000_000;
 
-    Registry private registry = new Registry();
+    Registry private registry = Registry(vm.deployCode("Registry.sol:Registry"));
     Miners private miners = new Miners();
 
     function setUp() public {

@@ -15,6 +15,7 @@ from typing import Any
 from coincurve import PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from tests.benchmarks import gas
 from tests.benchmarks.frame import Row, medians, row, timed
 
 from shale.chain.bench import Bench, Lease
@@ -37,7 +38,7 @@ BARE_VERIFIER = 249_000
 
 
 def measure() -> list[Row]:
-    return asyncio.run(_measure())
+    return asyncio.run(_measure()) + gas.rows()
 
 
 async def _measure() -> list[Row]:

@@ -114,7 +114,7 @@ def test_a_key_comes_in_on_standard_input(
     monkeypatch.setattr("shale.client.wallet.SCRYPT_WORK", 2)
     account = Account.create()
     text = account.key.hex() if bare else json.dumps(encrypt(account, "correct horse", 2))
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
     status, made = shale("wallet", "import", "--password-file", str(password))
     assert (status, made["address"]) == (0, account.address)
 

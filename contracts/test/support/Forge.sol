@@ -10,6 +10,8 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function chainId(uint256 id) external;
     function deal(address account, uint256 balance) external;
+    function deployCode(string calldata path) external returns (address);
+    function deployCode(string calldata path, bytes calldata arguments) external returns (address);
     function load(address account, bytes32 slot) external view returns (bytes32);
     function etch(address account, bytes calldata code) external;
     function prank(address sender) external;

@@ -34,6 +34,12 @@ CREATE TABLE IF NOT EXISTS logs (
 ) WITHOUT ROWID;
 """
 
+_FAULTS = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB,
+}  # fmt: skip
+"""What the world does to a file."""
+
 
 class Database:
     """A file, or memory without one. A `write` is durable when it ends; processes that share the file take turns."""
@@ -82,6 +88,8 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF not in _FAULTS:
+                raise  # a mistake of ours
             raise Unavailable(
                 f"{self._path or 'memory'} can't be used now ({error})", "check its disk, and try again"
             ) from None

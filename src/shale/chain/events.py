@@ -124,7 +124,8 @@ class Events:
                 if end == at or is_pruned(error):
                     raise complaint(error, self._node.rpc.place, None) from None
                 self._range = max(1, (end - at + 1) // 2)
-        if await self._last_block(at, end) != before or not await self._are_there(found, final):
+        moving = end > final
+        if moving and (await self._last_block(at, end) != before or not await self._are_there(found, final)):
             return False
         if self._range < RANGE:
             self._range = min(RANGE, self._range * 2)

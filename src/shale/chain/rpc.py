@@ -20,6 +20,8 @@ MAX_ERROR = 100_000
 SECONDS = 20.0
 ATTEMPTS = 5
 """Of a read, before its failure is told: some seconds in all, more if the node asks for them."""
+RETRY_SECONDS = 30.0
+"""After so long a failure isn't followed by another attempt: a node that hangs is told of in time."""
 _PAUSE = 0.2
 _MAX_PAUSE = 10.0
 _BUSY = (429, 502, 503, 504)
@@ -43,9 +45,9 @@ class Rpc:
         self._most = most
         self._attempts = attempts
         self._pause = pause
-        local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+        self._local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
         # A proxy of the environment is for the world outside, not for the node on this machine.
-        self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not local)
+        self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not self._local)
 
     def __repr__(self) -> str:
         return f"Rpc({self.place})"
@@ -59,11 +61,13 @@ class Rpc:
 
         Raises NodeError when the node says no.
         """
+        clock = asyncio.get_running_loop().time
+        until = clock() + RETRY_SECONDS
         for attempt in range(1, self._attempts + 1):
             try:
                 return await self.call_once(method, *params)
             except _Busy as busy:
-                if attempt == self._attempts:
+                if attempt == self._attempts or clock() >= until:
                     raise
                 wait = busy.wait or _PAUSE * 2 ** (attempt - 1) * random.uniform(1, 1.5)
             await self._pause(min(wait, _MAX_PAUSE))
@@ -109,10 +113,11 @@ class Rpc:
                         raise _Busy(message, "try again later", _seconds(response.headers.get("Retry-After")))
                     raise Unavailable(message, hint)
         except httpx.HTTPError as error:
-            raise _Busy(
-                f"the chain's node at {self.place} does not answer ({type(error).__name__})",
-                "start it (shale chain up) or check the network's RPC URL",
-            ) from None
+            message = f"the chain's node at {self.place} does not answer ({type(error).__name__})"
+            hint = "start it (shale chain up) or check the network's RPC URL"
+            if self._local and isinstance(error, httpx.ConnectError):
+                raise Unavailable(message, hint) from None  # nothing listens on this machine: that is all there is
+            raise _Busy(message, hint) from None
         return bytes(answer)
 
     async def number(self, method: str, *params: Any) -> int:

@@ -253,7 +253,9 @@ class Sender:
     async def _follow(self, intent: Intent) -> Landed:
         """Wait until one of an intent's forms is in a block, tending it meanwhile."""
         pause, waited, blocks, last = _FIRST_PAUSE, 0.0, 0, -1
-        while blocks <= WAIT_BLOCKS and waited < WAIT_SECONDS:
+        clock = asyncio.get_running_loop().time
+        until = clock() + WAIT_SECONDS  # a node that hangs takes its time beside our pauses
+        while blocks <= WAIT_BLOCKS and waited < WAIT_SECONDS and clock() < until:
             with suppress(Unavailable):  # it is sent: a node that is silent now doesn't undo it
                 landed = await self._landed(intent)
                 if landed is not None:

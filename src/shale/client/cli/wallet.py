@@ -71,7 +71,10 @@ def _key_data(file: Path | None) -> bytes:
         return wallet.read_file(file)
     if sys.stdin.isatty():
         return str(click.prompt("Private key (hex)", hide_input=True, err=True)).encode()
-    return sys.stdin.buffer.read(wallet.MAX_KEYSTORE + 1)
+    try:
+        return sys.stdin.read(wallet.MAX_KEYSTORE + 1).encode()
+    except UnicodeDecodeError:
+        return b""  # which is no key either
 
 
 @group.command()
