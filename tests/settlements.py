@@ -126,7 +126,7 @@ class Shop:
         voucher = await self.counter.desk.prover.sign(
             self.secrets[held.id], await self.domain(), held.id, amount, seconds
         )
-        await self.counter.desk.store.store_voucher(voucher, float(seconds))
+        assert await self.counter.desk.store.store_vouchers([(voucher, float(seconds))]) == [None]
         return await self.counter.desk.store.lease(held.id)
 
     async def end(self, held: Held) -> Held:

@@ -122,6 +122,7 @@ contract Ledger is ILedger {
         uint256 term = uint256(record.term) + extraSeconds;
         if (term > MAX_TERM) revert TermTooLong(term);
         if (msg.value == 0) _debit(record.client, amount);
+        else if (msg.value != amount) revert WrongValue(amount, msg.value);
         // Both fit by the bounds above: an overdue time lies at most a term and a window ahead of some block's time.
         record.deposit = uint96(raised);
         record.term = uint32(term);

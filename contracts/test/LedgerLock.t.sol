@@ -79,6 +79,14 @@ contract LedgerLockTest is Fixture {
         ledger.recordEnd(1);
     }
 
+    function test_not_even_the_market_raises_a_deposit_by_more_than_the_value() public {
+        uint256 leaseId = open(orderOf(1));
+        vm.deal(address(market), 5);
+        vm.prank(address(market));
+        vm.expectRevert(abi.encodeWithSelector(ILedger.WrongValue.selector, 6, 5));
+        ledger.raise{value: 5}(leaseId, 6, 1);
+    }
+
     function test_locked_deposit_waits_in_its_record() public {
         uint256 leaseId = uint256(market.hashOrder(orderOf(1))) >> 8;
         vm.expectEmit(address(ledger));

@@ -141,6 +141,16 @@ contract MarketStepsTest is MarketFixture {
         market.createOrder(order);
     }
 
+    function test_acceptance_of_an_expired_order_is_refused_though_it_has_time_itself() public {
+        vm.prank(client);
+        market.createOrder(order);
+        acceptance.deadline = order.deadline + 1 hours;
+        vm.warp(order.deadline + 1);
+        vm.prank(provider);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.DeadlinePassed.selector, order.deadline));
+        market.acceptOrder(order, acceptance);
+    }
+
     function assertTermsRefused(bytes memory refusal) private {
         vm.prank(order.client);
         vm.expectRevert(refusal);
@@ -159,6 +169,12 @@ contract MarketStepsTest is MarketFixture {
         vm.assume(maxSeconds == 0 || maxSeconds > 10 * 365 days);
         order.maxSeconds = maxSeconds;
         assertTermsRefused(abi.encodeWithSelector(IMarket.BadDuration.selector, maxSeconds));
+    }
+
+    function test_largest_amount_is_taken_as_collateral() public {
+        (order.price, order.maxSeconds) = (type(uint96).max / 3, 3);
+        vm.prank(client);
+        market.createOrder(order);
     }
 
     function test_collateral_above_an_amounts_range_is_refused() public {

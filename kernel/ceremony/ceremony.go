@@ -35,11 +35,8 @@ func (c Circuit) digest() (string, error) {
 	return digestOf(serialized.Bytes()), err
 }
 
-// start computes what the chain begins with, and what of the keys doesn't depend on it.
 func (c Circuit) start(powers *Powers) (*mpcsetup.Phase2, *mpcsetup.Phase2Evaluations) {
-	p := new(mpcsetup.Phase2)
-	evaluations := p.Initialize(c.System.(*r1cs.R1CS), &powers.Commons)
-	return p, &evaluations
+	return start(c.System.(*r1cs.R1CS), &powers.Commons)
 }
 
 // Init begins the ceremony of a circuit in a new folder. A published BLAKE2b digest, if it isn't empty, must be the powers of

@@ -241,8 +241,8 @@ func TestCeremonyWithoutContributionsHasNoEnd(t *testing.T) {
 
 // The ledger's smallest circuit from powers of tau to a proof: what a real ceremony does, with less of everything.
 func TestCeremonyOfOneSlotFromPowersToProof(t *testing.T) {
-	if os.Getenv("SHALE_CEREMONY") == "" {
-		t.Skip("takes minutes: SHALE_CEREMONY=1 runs it")
+	if testing.Short() {
+		t.Skip("transforms points for a minute of two cores")
 	}
 	system, err := ledger.Compile(1)
 	if err != nil {

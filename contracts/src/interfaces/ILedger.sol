@@ -93,6 +93,7 @@ interface ILedger {
     error LeaseOverdue(uint256 leaseId, uint256 since);
     /// @notice The lease is in the tree already, or not in it.
     error WrongLeaseState(uint256 leaseId, State state);
+    error WrongValue(uint256 expected, uint256 given);
     error DepositTooLarge(uint256 deposit);
     error TermTooLong(uint256 numSeconds);
     /// @notice There is no circuit for batches of this size.

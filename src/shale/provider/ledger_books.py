@@ -126,7 +126,7 @@ class LedgerBooks:
                 if after is not None:
                     await _put(connection, after)
                 else:
-                    await _set_lease(connection, operation.leaf.lease, state=LeaseState.SETTLED.value)
+                    await _settle_lease(connection, operation.leaf.lease, 0)
             await _post(connection, "settle", receipt, ZERO, at)
 
     async def moved(self, kept: Kept, receipt: Receipt) -> None:
@@ -143,7 +143,7 @@ class LedgerBooks:
             await _mark(connection, kept.id, state=BatchState.POSTING.value, tx="", block=0)
             await connection.execute(delete(books.postings).where(books.postings.c.tx == kept.tx))
             for operation in kept.closing:
-                await _set_lease(connection, operation.leaf.lease, state=LeaseState.ENDED.value)
+                await _reopen_lease(connection, operation.leaf.lease)
 
     async def closed(self, leases: Sequence[LeaseId], block: int) -> None:
         """These leases are closed without a batch of ours; a reorganisation may take that back until `block` is final.
@@ -152,11 +152,11 @@ class LedgerBooks:
         """
         async with self._store.begin() as connection:
             for lease in leases:
-                await _set_lease(connection, lease, state=LeaseState.SETTLED.value, closed_block=block)
+                await _settle_lease(connection, lease, block)
 
     async def reopened(self, lease: LeaseId) -> None:
         async with self._store.begin() as connection:
-            await _set_lease(connection, lease, state=LeaseState.ENDED.value, closed_block=0)
+            await _reopen_lease(connection, lease)
 
     async def certain(self, lease: LeaseId) -> None:
         """Nothing takes its close back any more."""
@@ -193,6 +193,19 @@ class LedgerBooks:
 
 async def _set_lease(connection: AsyncConnection, lease: LeaseId, **values: Any) -> None:
     await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
+
+
+async def _settle_lease(connection: AsyncConnection, lease: LeaseId, block: int) -> None:
+    """An ended lease is settled; one that still runs here, though it is closed on chain, must be ended first."""
+    ended = (books.leases.c.lease_id == lease) & (books.leases.c.state == LeaseState.ENDED.value)
+    change = update(books.leases).where(ended)
+    await connection.execute(change.values(state=LeaseState.SETTLED.value, closed_block=block))
+
+
+async def _reopen_lease(connection: AsyncConnection, lease: LeaseId) -> None:
+    settled = (books.leases.c.lease_id == lease) & (books.leases.c.state == LeaseState.SETTLED.value)
+    change = update(books.leases).where(settled)
+    await connection.execute(change.values(state=LeaseState.ENDED.value, closed_block=0))
 
 
 async def _mark(connection: AsyncConnection, settlement: int, **values: Any) -> None:

@@ -75,6 +75,8 @@ class Ground:
     now: int
     shard: Shard
     leaves: dict[int, Leaf]
+    waiting: int
+    """Transactions of the operator that were in no block."""
     claimables: dict[LeaseId, Claimable] = field(default_factory=dict)
     deposits: dict[LeaseId, AttoFil] = field(default_factory=dict)
     idle: list[LeaseId] = field(default_factory=list)
@@ -167,7 +169,10 @@ class Settlement:
                 await self._books.mark(kept, BatchState.FINAL)
             elif receipt.block != kept.block:
                 await self._books.moved(kept, receipt)
+        waiting = 0
         if await self._books.kept(BatchState.POSTING, BatchState.PROVEN):
+            # Asked before the events: what lands in between is found there, and taken for lost by nobody.
+            waiting = await self._chain.waiting()
             rebuilt = await self._recognise()
         shard, leaves = await self._chain.shard(self._provider), await self._books.tree()
         if int(await self._prover.root(leaves), 16) != int(shard.root, 16):
@@ -175,7 +180,8 @@ class Settlement:
             log.warning("settlement: the books' tree was not the chain's; %d leaves rebuilt", len(rebuilt.leaves))
             await self._books.replace_tree(rebuilt.leaves)
             shard, leaves = rebuilt.shard, list(rebuilt.leaves)
-        return Ground(heads, max(heads.time, self._clock.now()), shard, {leaf.index: leaf for leaf in leaves})
+        now = max(heads.time, self._clock.now())
+        return Ground(heads, now, shard, {leaf.index: leaf for leaf in leaves}, waiting)
 
     async def _recognise(self) -> Rebuilt:
         """Find the batches that were on their way when we lost sight of them among the chain's events."""
@@ -200,7 +206,7 @@ class Settlement:
     async def _finish(self, ground: Ground, settled: list[Settled]) -> None:
         """Post what was proven before, with the proof that it has; drop what the chain went on without."""
         for kept in await self._books.kept(BatchState.PROVEN, BatchState.POSTING):
-            if kept.state is BatchState.POSTING and await self._chain.waiting():
+            if kept.state is BatchState.POSTING and ground.waiting:
                 raise Unavailable("the last batch's transaction waits for a block", "it is being followed")
             if await self._is_overtaken(kept, ground.shard):
                 await self._books.mark(kept, BatchState.DROPPED)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, event, exc, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, event, exc, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shale.errors import Closed, Unavailable, VoucherRefused
@@ -170,23 +170,32 @@ class Store:
             )
             return await _held(connection, lease)
 
-    async def store_voucher(self, voucher: Voucher, served: float) -> None:
-        """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused below a higher one."""
-        [refused] = await self.store_vouchers([(voucher, served)])
-        if refused is not None:
-            raise refused
-
     async def store_vouchers(self, vouchers: Sequence[tuple[Voucher, float]]) -> list[VoucherRefused | None]:
         """Keep many, each with the seconds served, in one transaction; says of each why it was refused, or None."""
+        columns = (books.leases.c.lease_id, books.leases.c.state, books.leases.c.paid, books.leases.c.seconds)
+        wanted = {voucher.lease for voucher, _ in vouchers}
         answers: list[VoucherRefused | None] = []
+        kept: dict[LeaseId, dict[str, Any]] = {}
         async with self.begin() as connection:
+            rows = await connection.execute(select(*columns).where(columns[0].in_(wanted)))
+            known = {row.lease_id: (LeaseState(row.state), AttoFil(int(row.paid)), row.seconds) for row in rows}
             for voucher, served in vouchers:
-                try:
-                    await _keep_voucher(connection, voucher, served)
-                except VoucherRefused as error:
-                    answers.append(error)
-                else:
-                    answers.append(None)
+                answers.append(_objection(voucher, known.get(voucher.lease)))
+                if answers[-1] is None:
+                    known[voucher.lease] = (known[voucher.lease][0], voucher.amount, voucher.seconds)
+                    kept[voucher.lease] = {
+                        "of": voucher.lease,
+                        "paid": str(voucher.amount.value),
+                        "seconds": voucher.seconds,
+                        "voucher_signature": voucher.signature,
+                        "served": served,
+                    }
+            if kept:
+                change = update(books.leases).where(books.leases.c.lease_id == bindparam("of"))
+                values: dict[str, Any] = {
+                    name: bindparam(name) for name in ("paid", "seconds", "voucher_signature", "served")
+                }
+                await connection.execute(change.values(**values), list(kept.values()))
         return answers
 
     async def set_served(self, lease: LeaseId, served: float) -> None:
@@ -278,22 +287,16 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-async def _keep_voucher(connection: AsyncConnection, voucher: Voucher, served: float) -> None:
-    held = await _held(connection, voucher.lease)
-    if not held.lease.state.lives:
-        raise VoucherRefused("ended", "the lease doesn't run: nothing more is due")
-    if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
-        raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
-    await connection.execute(
-        update(books.leases)
-        .where(books.leases.c.lease_id == voucher.lease)
-        .values(
-            paid=str(voucher.amount.value),
-            seconds=voucher.seconds,
-            voucher_signature=voucher.signature,
-            served=served,
-        )
-    )
+def _objection(voucher: Voucher, known: tuple[LeaseState, AttoFil, int] | None) -> VoucherRefused | None:
+    """Why the books can't take a voucher; `known` is their lease's state, and what is paid."""
+    if known is None:
+        return VoucherRefused("ended", "this provider has no such lease")
+    state, paid, seconds = known
+    if not state.lives:
+        return VoucherRefused("ended", "the lease doesn't run: nothing more is due")
+    if voucher.amount < paid or voucher.seconds < seconds:
+        return VoucherRefused("lower", f"{paid} is already paid: sign a higher voucher")
+    return None
 
 
 async def _held(connection: AsyncConnection, lease: LeaseId) -> Held:

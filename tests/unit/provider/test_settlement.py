@@ -119,6 +119,9 @@ async def test_a_demanded_close_comes_first_though_the_lease_runs_on(shop: Shop)
     held = await shop.pay(held, 33)
     batches = await shop.settle()
     assert batches[0].batch.leases[:1] == (held.id,)
+    assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.RUNNING, "its container is there"
+    await shop.end(held)
+    await shop.settle()
     await shop.check_money((held, 33), (other, 7))
 
 
@@ -127,6 +130,7 @@ async def test_a_lease_that_a_stranger_closed_while_we_were_away_is_settled_in_t
     held, other = await shop.pay(await shop.lease(), 20), await shop.pay(await shop.lease(), 9)
     await shop.settle()
     await close_as_client(shop, held)
+    await shop.end(held)
     other = await shop.end(await shop.pay(other, 12))
     await shop.settle()
     assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
@@ -297,6 +301,7 @@ async def test_a_root_that_others_moved_is_planned_on_anew(shop: Shop) -> None:
 
     [batch] = await shop.settle(Raced(shop.counter.world, shop.operator), redeem=False)
     assert batch.batch.leases == (late.id,)
+    await shop.end(overdue)
     await shop.settle()
     await shop.check_money((overdue, 20), (held, 6), (late, 9))
 

@@ -202,13 +202,9 @@ class Session:
 
     async def _reload(self) -> None:
         """The books again: they are what was truly signed, and another command may have ended the lease."""
-        self._rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
-        self._payer = replace(
-            self._payer,
-            paid=self._rental.paid,
-            seconds=self._rental.seconds,
-            extra_seconds=self._rental.extra_seconds,
-        )
+        self._rental = rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
+        extra = rental.extra_seconds
+        self._payer = replace(self._payer, paid=rental.paid, seconds=rental.seconds, extra_seconds=extra)
         if self._rental.ended:
             self._over.set()
 

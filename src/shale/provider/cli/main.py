@@ -16,6 +16,7 @@ from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
 from shale.provider.cli.door import as_json, ask
+from shale.provider.cli.keys import keys
 from shale.provider.cli.settle import earnings, settle
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def end_lease(lease_id: str, json_output: bool) -> None:
 group.add_command(datasets)
 group.add_command(settle)
 group.add_command(earnings)
+group.add_command(keys)
 
 
 def _password(file: Path | None, confirm: bool = False) -> str:
