@@ -22,7 +22,7 @@ demo: install ## The whole lease once, on real parts, shown as it happens; leave
 test: engine ## All tests: Python, Go, Solidity
 	@scripts/docker.sh run scripts/test.sh
 
-check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck
+check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck, slither
 	@scripts/check.sh
 
 keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
