@@ -82,16 +82,18 @@ async def open_room(tmp_path: Path, *, with_lotus: bool = True) -> AsyncIterator
     indexes.mkdir()
     shelf = Shelf(store, indexes)
     catalogue = Catalogue(shelf, indexes, clock, Claims(lotus if with_lotus else "", "f01000"))
-    app = Starlette(routes=DatasetRoutes(catalogue).routes(), exception_handlers={ShaleError: show_error})
-    door = tmp_path / "admin.sock"
-    async with (
-        served(app, _bind_private(door)),
-        httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(door)), base_url="http://provider", timeout=60
-        ) as client,
-    ):
-        lookout = Lookout(shelf, catalogue.claims, clock)
-        yield Room(shelf, Search(store, shelf), lookout, client, indexes, lotus, claims)
-    await store.close()
-    desk.cancel()
-    await asyncio.gather(desk, return_exceptions=True)
+    try:
+        app = Starlette(routes=DatasetRoutes(catalogue).routes(), exception_handlers={ShaleError: show_error})
+        door = tmp_path / "admin.sock"
+        async with (
+            served(app, _bind_private(door)),
+            httpx.AsyncClient(
+                transport=httpx.AsyncHTTPTransport(uds=str(door)), base_url="http://provider", timeout=60
+            ) as client,
+        ):
+            lookout = Lookout(shelf, catalogue.claims, clock)
+            yield Room(shelf, Search(store, shelf), lookout, client, indexes, lotus, claims)
+    finally:
+        await store.close()
+        desk.cancel()
+        await asyncio.gather(desk, return_exceptions=True)

@@ -247,3 +247,15 @@ async def test_a_fault_that_a_mount_finds_during_a_check_is_not_forgotten(room: 
     assert await room.offered() == []
     assert (await room.check(sample.root))["sound"] == sample.root
     assert await room.offered() == [sample.root]
+
+
+async def test_a_check_goes_on_past_a_server_that_does_not_answer(room: Room, sample: Sample, tmp_path: Path) -> None:
+    other = await pack_sample(tmp_path, 2)
+    with served(sample.car, piece=sample.piece) as url:
+        await room.add(url, other.car)
+    told = await room.ask("/datasets/check", {})
+    unread = [line for line in told if "unread" in line]
+    assert [line["unread"] for line in unread] == [sample.root]
+    assert url in unread[0]["why"]
+    assert [line["sound"] for line in told if "sound" in line] == [other.root]
+    assert [item.fault for item in await room.shelf.all()] == ["", ""], "a server that is away is no fault of the piece"

@@ -65,6 +65,7 @@ class Catalogue:
                 except ShaleError as error:
                     report({"skipped": ", ".join(group.sources), "why": error.message})
                 else:
+                    self._sound(item.listing.root, item.sources)
                     report({"added": item.listing.root, "copy": copy})
 
     async def check(self, root: str | None, report: Report) -> None:
