@@ -44,9 +44,22 @@ func (m *mixture) Define(api frontend.API) error {
 
 type world struct {
 	system *cs.R1CS
-	pk     groth16.ProvingKey
-	vk     groth16.VerifyingKey
-	full   witness.Witness
+	keys
+	full witness.Witness
+}
+
+type keys struct {
+	pk groth16.ProvingKey
+	vk groth16.VerifyingKey
+}
+
+// newKeys makes keys by gnark.
+func newKeys(t testing.TB, system *cs.R1CS) (k keys) {
+	t.Helper()
+	if err := groth16.Setup(system, &k.pk, &k.vk); err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 func newWorld(t testing.TB, words int, makeKeys bool) *world {
@@ -57,9 +70,7 @@ func newWorld(t testing.TB, words int, makeKeys bool) *world {
 	}
 	w := &world{system: compiled.(*cs.R1CS)}
 	if makeKeys {
-		if err := groth16.Setup(w.system, &w.pk, &w.vk); err != nil {
-			t.Fatal(err)
-		}
+		w.keys = newKeys(t, w.system)
 	}
 	assignment := &mixture{Sum: 5, Words: make([]frontend.Variable, words)}
 	for i := range assignment.Words {
