@@ -2,10 +2,11 @@ package fastgroth
 
 import (
 	"math/big"
-	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
+
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
 
 // quotient gives the coefficients of (a*b - c) / (X^n - 1), in bit-reversed order, from a, b and c on the domain. It takes
@@ -27,7 +28,7 @@ func quotient(a, b, c []fr.Element, domain *fft.Domain, tasks int, done func(flo
 	one.SetOne()
 	scale.Exp(domain.FrMultiplicativeGen, new(big.Int).SetUint64(domain.Cardinality))
 	scale.Sub(&scale, &one).Inverse(&scale)
-	inParallel(n, tasks, func(from, to int) {
+	lanes.InParallel(n, tasks, func(from, to int) {
 		for i := from; i < to; i++ {
 			a[i].Mul(&a[i], &b[i]).Sub(&a[i], &c[i]).Mul(&a[i], &scale)
 		}
@@ -36,15 +37,4 @@ func quotient(a, b, c []fr.Element, domain *fft.Domain, tasks int, done func(flo
 	domain.FFTInverse(a, fft.DIF, fft.OnCoset())
 	step()
 	return a
-}
-
-// inParallel splits 0 to n among tasks.
-func inParallel(n, tasks int, do func(from, to int)) {
-	var group sync.WaitGroup
-	for t := range tasks {
-		if from, to := n*t/tasks, n*(t+1)/tasks; from < to {
-			group.Go(func() { do(from, to) })
-		}
-	}
-	group.Wait()
 }

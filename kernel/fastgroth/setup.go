@@ -12,6 +12,7 @@ import (
 	"github.com/consensys/gnark/constraint"
 	cs "github.com/consensys/gnark/constraint/bn254"
 
+	"github.com/shale-cloud/shale/kernel/lanes"
 	"github.com/shale-cloud/shale/kernel/msm"
 )
 
@@ -32,7 +33,7 @@ func Setup(system *cs.R1CS) (*groth16.ProvingKey, *groth16.VerifyingKey, error) 
 	// The wires' parts of the verifying key and of the proving key: (beta a + alpha b + c), over gamma or delta.
 	k := make([]fr.Element, len(a))
 	tasks := runtime.GOMAXPROCS(0)
-	inParallel(len(k), tasks, func(from, to int) {
+	lanes.InParallel(len(k), tasks, func(from, to int) {
 		for i := from; i < to; i++ {
 			var t fr.Element
 			k[i].Mul(&a[i], &waste.beta)

@@ -5,13 +5,15 @@ import (
 	"unsafe"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
+
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
 
 // batchPairs is the number of pairs that share an inversion: so many that it costs little, so few that what is kept of
 // them stays in the second-level cache.
 const batchPairs = 1024
 
-const batchGroups = batchPairs / lanes
+const batchGroups = batchPairs / lanes.Lanes
 
 // adder adds pairs of affine points, many at a time. Not for concurrent use.
 type adder[P, J any] struct {
@@ -46,19 +48,16 @@ const (
 func newAdder[P, J any](g *group[P, J]) *adder[P, J] {
 	a := &adder[P, J]{
 		group:  g,
-		dx:     aligned(batchGroups * blockSize * g.coordinates),
-		prefix: aligned((batchGroups + 2) * blockSize),
-		norm:   aligned(batchGroups * blockSize),
-		q:      aligned(2 * slot),
-		space:  aligned(20 * blockSize),
+		dx:     lanes.Aligned(batchGroups * lanes.Block * g.coordinates),
+		prefix: lanes.Aligned((batchGroups + 2) * lanes.Block),
+		norm:   lanes.Aligned(batchGroups * lanes.Block),
+		q:      lanes.Aligned(2 * slot),
+		space:  lanes.Aligned(20 * lanes.Block),
 		masks:  make([]uint8, batchGroups),
 	}
-	one := splitWords((*[4]uint64)(&montgomeryOne))
-	for lane := range lanes {
-		for i, l := range one {
-			a.prefix[lanes*i+lane] = l
-			a.prefix[blockSize+lanes*i+lane] = l
-		}
+	for lane := range lanes.Lanes {
+		lanes.Put(a.prefix, lane, (*[4]uint64)(&montgomeryOne))
+		lanes.Put(a.prefix[lanes.Block:], lane, (*[4]uint64)(&montgomeryOne))
 	}
 	return a
 }
@@ -69,22 +68,14 @@ var montgomeryOne, inverseScale = func() (one, scale fp.Element) {
 	return *new(fp.Element).SetUint64(1 << 4), scale // 2^4 * 2^256
 }()
 
-// aligned gives words that begin at a multiple of 1024 bytes.
-func aligned(words int) []uint64 {
-	const align = 1024
-	all := make([]uint64, words+align/8)
-	skip := (align - int(uintptr(unsafe.Pointer(&all[0]))%align)) % align / 8
-	return all[skip : skip+words]
-}
-
 // add puts a[i] + b[i] at out[to[i]] for each entry of the list. Rows that are written must not be read by the same call,
 // but for a pair's own. One row beyond those of the list, spare, is overwritten.
 func (d *adder[P, J]) add(a, b, out []P, l *list, spare uint32) {
 	for from := 0; from < len(l.a); from += batchPairs {
 		n := min(batchPairs, len(l.a)-from)
 		part := list{l.a[from : from+n], l.b[from : from+n], l.to[from : from+n]}
-		if n%lanes != 0 {
-			full := (n + lanes - 1) / lanes * lanes
+		if n%lanes.Lanes != 0 {
+			full := (n + lanes.Lanes - 1) / lanes.Lanes * lanes.Lanes
 			copy(d.lastA[:], part.a)
 			copy(d.lastB[:], part.b)
 			copy(d.lastTo[:], part.to)
@@ -102,15 +93,15 @@ func (d *adder[P, J]) batch(a, b, out []P, l list, n int) {
 	arguments := batch{
 		a: unsafe.Pointer(unsafe.SliceData(a)), b: unsafe.Pointer(unsafe.SliceData(b)), out: unsafe.Pointer(unsafe.SliceData(out)),
 		pa: unsafe.SliceData(l.a), pb: unsafe.SliceData(l.b), po: unsafe.SliceData(l.to),
-		groups: len(l.a) / lanes,
+		groups: len(l.a) / lanes.Lanes,
 		dx:     &d.dx[0], prefix: &d.prefix[0], norm: &d.norm[0], q: &d.q[0],
-		masks: &d.masks[0], space: &d.space[0], field: baseField,
+		masks: &d.masks[0], space: &d.space[0], field: lanes.BaseField,
 	}
 	d.group.forward(&arguments)
 	d.mended = d.mended[:0]
 	for g, mask := range d.masks[:arguments.groups] {
 		for ; mask != 0; mask &= mask - 1 {
-			i := lanes*g + bits.TrailingZeros8(mask)
+			i := lanes.Lanes*g + bits.TrailingZeros8(mask)
 			if i < n {
 				d.mend(a, b, l, i)
 			}
@@ -144,16 +135,11 @@ func (d *adder[P, J]) mend(a, b []P, l list, i int) {
 
 // invert sets q to 2^518 over the last running products. gnark-crypto's inverse of F is 2^512/F.
 func (d *adder[P, J]) invert(groups int) {
-	var products, running [2 * lanes]fp.Element
+	var products, running [2 * lanes.Lanes]fp.Element
 	var all fp.Element
 	all.SetOne()
 	for i := range products {
-		index := groups + i/lanes
-		var l [limbs]uint64
-		for j := range l {
-			l[j] = d.prefix[blockSize*index+lanes*j+i%lanes]
-		}
-		products[i] = fp.Element(joinLimbs(&l))
+		products[i] = lanes.Take(d.prefix[lanes.Block*(groups+i/lanes.Lanes):], i%lanes.Lanes)
 		running[i] = all
 		all.Mul(&all, &products[i])
 	}
@@ -162,9 +148,7 @@ func (d *adder[P, J]) invert(groups int) {
 		var q fp.Element
 		q.Mul(&all, &running[i])
 		all.Mul(&all, &products[i])
-		parity := (groups + i/lanes) & 1
-		for j, l := range splitWords((*[4]uint64)(&q)) {
-			d.q[slot*parity+lanes*j+i%lanes] = l
-		}
+		parity := (groups + i/lanes.Lanes) & 1
+		lanes.Put(d.q[slot*parity:], i%lanes.Lanes, (*[4]uint64)(&q))
 	}
 }

@@ -3,9 +3,10 @@ package msm
 import (
 	"math/big"
 	"math/bits"
-	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
 
 // scalars are the scalars of one sum or several, cut into signed digits once.
@@ -59,7 +60,7 @@ func cut(values []fr.Element, width, tasks int) *scalars {
 	for w := range s.windows {
 		s.windows[w] = all[w*s.n : (w+1)*s.n]
 	}
-	inParallel(s.n, tasks, func(from, to int) {
+	lanes.InParallel(s.n, tasks, func(from, to int) {
 		for i := from; i < to; i++ {
 			s.cutOne(i, &values[i])
 		}
@@ -116,15 +117,4 @@ func minus(a, b *[4]uint64) (c [4]uint64) {
 		c[i], borrow = bits.Sub64(a[i], b[i], borrow)
 	}
 	return c
-}
-
-// inParallel splits 0 to n among tasks.
-func inParallel(n, tasks int, do func(from, to int)) {
-	var group sync.WaitGroup
-	for t := range tasks {
-		if from, to := n*t/tasks, n*(t+1)/tasks; from < to {
-			group.Go(func() { do(from, to) })
-		}
-	}
-	group.Wait()
 }

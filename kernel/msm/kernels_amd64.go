@@ -3,13 +3,8 @@ package msm
 import (
 	"unsafe"
 
-	"github.com/klauspost/cpuid/v2"
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
-
-//go:generate go run ./gen
-
-// hasLanes tells whether this processor has the instructions of the kernels.
-var hasLanes = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512IFMA, cpuid.AVX512VBMI2)
 
 // batch is what the kernels of points take. Their assembly knows its offsets.
 type batch struct {
@@ -22,11 +17,8 @@ type batch struct {
 	q          *uint64        // two slots of 512 bytes, at a multiple of 1024
 	masks      *uint8         // a bit a pair that the kernel could not add
 	space      *uint64
-	field      *field
+	field      *lanes.Field
 }
-
-//go:noescape
-func mulBlocks(dst, a, b *uint64, blocks int, field *field)
 
 //go:noescape
 func g1Forward(arguments *batch)

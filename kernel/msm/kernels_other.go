@@ -2,10 +2,11 @@
 
 package msm
 
-import "unsafe"
+import (
+	"unsafe"
 
-// hasLanes is false where no kernels are written: gnark-crypto sums then.
-var hasLanes = false
+	"github.com/shale-cloud/shale/kernel/lanes"
+)
 
 type batch struct {
 	a, b, out           unsafe.Pointer
@@ -14,12 +15,10 @@ type batch struct {
 	dx, prefix, norm, q *uint64
 	masks               *uint8
 	space               *uint64
-	field               *field
+	field               *lanes.Field
 }
 
 const noKernels = "msm: this processor has no kernels"
-
-func mulBlocks(_, _, _ *uint64, _ int, _ *field) { panic(noKernels) }
 
 func g1Forward(*batch)  { panic(noKernels) }
 func g1Backward(*batch) { panic(noKernels) }

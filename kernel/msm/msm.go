@@ -1,3 +1,5 @@
+// Package msm multiplies many points of bn254 with many scalars and sums them up, eight additions at a time where the
+// processor has AVX-512 IFMA.
 package msm
 
 import (
@@ -6,7 +8,12 @@ import (
 	"github.com/consensys/gnark-crypto/ecc"
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
+
+// hasLanes tells whether our own kernels sum here, or gnark-crypto does. Tests change it.
+var hasLanes = lanes.Supported
 
 // Term1 is a sum of points of G1 over scalars that other sums may share.
 type Term1 = term[curve.G1Affine, curve.G1Jac]

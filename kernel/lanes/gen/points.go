@@ -36,10 +36,10 @@ func (e *emitter) argument(offset int, register string) {
 	e.op("MOVQ", fmt.Sprintf("%d(DX)", offset), register)
 }
 
-// mulBlocks multiplies arrays of blocks of eight elements.
-func mulBlocks(e *emitter) {
-	e.WriteString("// func mulBlocks(dst, a, b *uint64, blocks int, field *uint64)\n")
-	e.function("mulBlocks", 40)
+// mul multiplies arrays of blocks of eight elements.
+func mul(e *emitter) {
+	e.WriteString("// func mulBlocks(dst, a, b *uint64, blocks int, field *Field)\n")
+	e.function("mul", 40)
 	for i, r := range []string{"DI", "SI", "BX", "CX", "DX"} {
 		e.op("MOVQ", fmt.Sprintf("%s+%d(FP)", []string{"dst", "a", "b", "blocks", "field"}[i], 8*i), r)
 	}
