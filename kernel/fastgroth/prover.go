@@ -16,6 +16,7 @@ import (
 	"github.com/consensys/gnark/constraint"
 	cs "github.com/consensys/gnark/constraint/bn254"
 
+	"github.com/shale-cloud/shale/kernel/fft"
 	"github.com/shale-cloud/shale/kernel/msm"
 )
 
@@ -41,11 +42,11 @@ func (t Timing) Proof() time.Duration { return t.Wires + t.Quotient + t.Z }
 
 // Prover proves one circuit. Not for concurrent use: a proof keeps all cores busy by itself.
 type Prover struct {
-	system  *cs.R1CS
-	key     *groth16.ProvingKey
-	machine *msm.Machine
-	tasks   int
-	a, b, k msm.Places // by wire
+	system    *cs.R1CS
+	key       *groth16.ProvingKey
+	machine   *msm.Machine
+	quotients *fft.Quotients
+	a, b, k   msm.Places // by wire
 }
 
 // ErrCommitments says that the circuit uses gnark's commitments, which this prover does not make.
@@ -63,8 +64,8 @@ func NewProver(system *cs.R1CS, key *groth16.ProvingKey) (*Prover, error) {
 		uint64(system.GetNbConstraints()) > key.Domain.Cardinality {
 		return nil, errors.New("the proving key is of another circuit")
 	}
-	p := &Prover{system: system, key: key, tasks: runtime.GOMAXPROCS(0)}
-	p.machine = msm.NewMachine(p.tasks)
+	tasks := runtime.GOMAXPROCS(0)
+	p := &Prover{system: system, key: key, machine: msm.NewMachine(tasks), quotients: fft.NewQuotients(&key.Domain, tasks)}
 	var err error
 	if p.a, err = places(key.InfinityA, len(key.G1.A)); err != nil {
 		return nil, err
@@ -130,10 +131,10 @@ func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof,
 	p.machine.Sum(solution.W, []*msm.Term1{a, b1, k}, []*msm.Term2{b2}, report.share(0, 0.6))
 	timing.Wires = lap()
 
-	h := quotient(solution.A, solution.B, solution.C, &p.key.Domain, p.tasks, report.share(0.6, 0.75))
+	h := p.quotients.Divide(solution.A, solution.B, solution.C, report.share(0.6, 0.7))
 	timing.Quotient = lap()
 	z := p.term(p.key.G1.Z, nil)
-	p.machine.Sum(h[:len(p.key.G1.Z)], []*msm.Term1{z}, nil, report.share(0.75, 1))
+	p.machine.Sum(h[:len(p.key.G1.Z)], []*msm.Term1{z}, nil, report.share(0.7, 1))
 	k.Sum.AddAssign(&z.Sum)
 
 	proof, err := p.assemble(&a.Sum, &b1.Sum, &k.Sum, &b2.Sum)

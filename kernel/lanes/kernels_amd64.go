@@ -8,4 +8,4 @@ import "github.com/klauspost/cpuid/v2"
 var Supported = cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512IFMA, cpuid.AVX512VBMI2)
 
 //go:noescape
-func mul(dst, a, b *uint64, blocks int, field *Field)
+func mul(dst, a, b *uint64, step, blocks int, field *Field)

@@ -98,12 +98,24 @@ func Aligned(words int) []uint64 {
 // Mul sets dst to the products of the blocks of a and b, each below p + a*b/2^260. Operands are below 2^260, and need not
 // be reduced. dst may be a or b.
 func Mul(dst, a, b []uint64, field *Field) {
-	blocks := len(dst) / Block
-	if len(a) < blocks*Block || len(b) < blocks*Block {
+	if len(b) < len(dst) {
 		panic("lanes: the operands are shorter than the products")
 	}
-	if blocks > 0 {
-		mul(&dst[0], &a[0], &b[0], blocks, field)
+	multiply(dst, a, b, 8*Block, field)
+}
+
+// Scale is Mul by one block.
+func Scale(dst, a, by []uint64, field *Field) {
+	_ = by[Block-1]
+	multiply(dst, a, by, 0, field)
+}
+
+func multiply(dst, a, b []uint64, step int, field *Field) {
+	if len(a) < len(dst) || len(dst)%Block != 0 {
+		panic("lanes: the operands are shorter than the products, or no blocks")
+	}
+	if len(dst) > 0 {
+		mul(&dst[0], &a[0], &b[0], step, len(dst)/Block, field)
 	}
 }
 

@@ -147,13 +147,14 @@ func (e *emitter) reduce(v, spare vector, times int) vector {
 	return spare
 }
 
+// add emits a + b; b may be memory.
 func (e *emitter) add(a, b [limbs]string, to vector) {
 	for j := range limbs {
-		e.op("VPADDQ", a[j], b[j], to[j])
+		e.op("VPADDQ", b[j], a[j], to[j])
 	}
 }
 
-// sub emits a - b.
+// sub emits a - b; both may be memory.
 func (e *emitter) sub(a, b [limbs]string, to vector) {
 	for j := range limbs {
 		if strings.HasSuffix(a[j], ")") {
@@ -219,6 +220,11 @@ func (e *emitter) words(r rows, offset int, w [4]int) {
 			e.op("VINSERTI64X4", "$1", r.address("R15", offset), to, to)
 		}
 	}
+	e.transposeWords(w)
+}
+
+// transposeWords takes in Z0 to Z3 the elements 0 and 2, 1 and 3, 4 and 6, 5 and 7. It works in Z4 to Z7.
+func (e *emitter) transposeWords(w [4]int) {
 	e.op("VPUNPCKLQDQ", 1, 0, 4)
 	e.op("VPUNPCKHQDQ", 1, 0, 5)
 	e.op("VPUNPCKLQDQ", 3, 2, 6)
@@ -260,17 +266,22 @@ func (e *emitter) scatter(r rows, offset int, x, y [4]int) {
 		e.op(unpack, x[3], x[2], 1)
 		e.op(unpack, y[1], y[0], 2)
 		e.op(unpack, y[3], y[2], 3)
-		e.op("VSHUFI64X2", "$0x44", 1, 0, 4)
-		e.op("VSHUFI64X2", "$0xee", 1, 0, 5)
-		e.op("VSHUFI64X2", "$0x44", 3, 2, 6)
-		e.op("VSHUFI64X2", "$0xee", 3, 2, 7)
-		e.op("VSHUFI64X2", "$0x88", 6, 4, 0)
-		e.op("VSHUFI64X2", "$0xdd", 6, 4, 1)
-		e.op("VSHUFI64X2", "$0x88", 7, 5, 2)
-		e.op("VSHUFI64X2", "$0xdd", 7, 5, 3)
+		e.transposeRows()
 		for k := range 4 {
 			e.row(r, 2*k+odd, "AX")
 			e.op("VMOVDQU64", k, r.address("AX", offset))
 		}
 	}
+}
+
+// transposeRows transposes the 128-bit lanes of Z0 to Z3. It works in Z4 to Z7.
+func (e *emitter) transposeRows() {
+	e.op("VSHUFI64X2", "$0x44", 1, 0, 4)
+	e.op("VSHUFI64X2", "$0xee", 1, 0, 5)
+	e.op("VSHUFI64X2", "$0x44", 3, 2, 6)
+	e.op("VSHUFI64X2", "$0xee", 3, 2, 7)
+	e.op("VSHUFI64X2", "$0x88", 6, 4, 0)
+	e.op("VSHUFI64X2", "$0xdd", 6, 4, 1)
+	e.op("VSHUFI64X2", "$0x88", 7, 5, 2)
+	e.op("VSHUFI64X2", "$0xdd", 7, 5, 3)
 }

@@ -36,19 +36,20 @@ func (e *emitter) argument(offset int, register string) {
 	e.op("MOVQ", fmt.Sprintf("%d(DX)", offset), register)
 }
 
-// mul multiplies arrays of blocks of eight elements.
+// mul multiplies arrays of blocks of eight elements. step is the bytes from one block of b to the next.
 func mul(e *emitter) {
-	e.WriteString("// func mulBlocks(dst, a, b *uint64, blocks int, field *Field)\n")
-	e.function("mul", 40)
-	for i, r := range []string{"DI", "SI", "BX", "CX", "DX"} {
-		e.op("MOVQ", fmt.Sprintf("%s+%d(FP)", []string{"dst", "a", "b", "blocks", "field"}[i], 8*i), r)
+	e.WriteString("// func mul(dst, a, b *uint64, step, blocks int, field *Field)\n")
+	e.function("mul", 48)
+	for i, r := range []string{"DI", "SI", "BX", "R8", "CX", "DX"} {
+		e.op("MOVQ", fmt.Sprintf("%s+%d(FP)", []string{"dst", "a", "b", "step", "blocks", "field"}[i], 8*i), r)
 	}
 	e.prologue("DX")
 	e.label("mulLoop")
-	e.store(e.mul(product{block("SI", 0), block("BX", 0)}), block("DI", 0))
-	for _, r := range []string{"DI", "SI", "BX"} {
-		e.op("ADDQ", fmt.Sprintf("$%d", blockBytes), r)
-	}
+	e.fetch(block("SI", 0), at(8))
+	e.store(e.mul(product{at(8).operands(), block("BX", 0)}), block("DI", 0))
+	e.op("ADDQ", fmt.Sprintf("$%d", blockBytes), "DI")
+	e.op("ADDQ", fmt.Sprintf("$%d", blockBytes), "SI")
+	e.op("ADDQ", "R8", "BX")
 	e.op("DECQ", "CX")
 	e.op("JNZ", "mulLoop")
 	e.end()
