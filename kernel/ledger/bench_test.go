@@ -64,16 +64,16 @@ func BenchmarkProve(b *testing.B) {
 	}
 }
 
-// BenchmarkSetup makes the development keys of 64 beside gnark's own setup.
+// BenchmarkSetup makes the development keys of 8 beside gnark's own setup.
 func BenchmarkSetup(b *testing.B) {
-	system := compiled(b, 64)
-	b.Run("64/shale", func(b *testing.B) {
+	system := compiled(b, 8)
+	b.Run("8/shale", func(b *testing.B) {
 		measureSeconds(b, func() error {
 			_, _, err := fastgroth.Setup(system)
 			return err
 		})
 	})
-	b.Run("64/gnark", func(b *testing.B) {
+	b.Run("8/gnark", func(b *testing.B) {
 		measureSeconds(b, func() error {
 			return groth16bn254.Setup(system, new(groth16bn254.ProvingKey), new(groth16bn254.VerifyingKey))
 		})

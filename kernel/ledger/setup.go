@@ -68,7 +68,7 @@ func DevelopmentMaterial(size int) (*Material, error) {
 	if err != nil {
 		return nil, err
 	}
-	provingKey, verifyingKey, err := developmentKeys(system.(*cs.R1CS), fmt.Sprintf(developmentSeed, size))
+	provingKey, verifyingKey, err := developmentKeys(system, fmt.Sprintf(developmentSeed, size))
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +97,11 @@ func materialOf(size int, system constraint.ConstraintSystem, provingKey groth16
 
 // developmentKeys runs the setup with the seeded stream in place of the system's randomness: all of it is drawn in one
 // goroutine, in gnark's order, so that gnark's own setup makes the same keys.
-func developmentKeys(system *cs.R1CS, seed string) (groth16.ProvingKey, groth16.VerifyingKey, error) {
+func developmentKeys(system constraint.ConstraintSystem, seed string) (groth16.ProvingKey, groth16.VerifyingKey, error) {
 	setupLock.Lock()
 	defer setupLock.Unlock()
 	honest := cryptorand.Reader
 	defer func() { cryptorand.Reader = honest }()
 	cryptorand.Reader = rand.NewChaCha8(sha256.Sum256([]byte(seed)))
-	return fastgroth.Setup(system)
+	return fastgroth.Setup(system.(*cs.R1CS))
 }

@@ -15,6 +15,7 @@ from typing import Any
 from coincurve import PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from tests.benchmarks import proving
 from tests.benchmarks.frame import Row, medians, row, timed
 
 from shale.chain.bench import Bench, Lease
@@ -47,7 +48,8 @@ async def _measure() -> list[Row]:
         rows = await _vouchers(prover)
         with tempfile.TemporaryDirectory(prefix="shale-bench-") as folder:
             async with _world(Path(folder), prover) as (bench, rpc):
-                return rows + await _batch(bench, rpc, prover)
+                rows += await _batch(bench, rpc, prover)
+    return rows + proving.rows()
 
 
 async def _vouchers(prover: KernelProver) -> list[Row]:
