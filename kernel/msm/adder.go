@@ -36,6 +36,14 @@ type list struct{ a, b, to []uint32 }
 
 func (l *list) clear() { l.a, l.b, l.to = l.a[:0], l.b[:0], l.to[:0] }
 
+// sized gives the list n entries; those that it had stay.
+func (l *list) sized(n int) {
+	if cap(l.a) < n || cap(l.b) < n || cap(l.to) < n {
+		l.a, l.b, l.to = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+	}
+	l.a, l.b, l.to = l.a[:n], l.b[:n], l.to[:n]
+}
+
 func (l *list) append(a, b, to uint32) {
 	l.a, l.b, l.to = append(l.a, a), append(l.b, b), append(l.to, to)
 }

@@ -82,14 +82,18 @@ func (s *summer[P, J]) window(points []P, places Places, by *sorted) J {
 // take appends a bucket's points to the chunk.
 func (s *summer[P, J]) take(points []P, places Places, entries []uint32, bucket uint32) {
 	start := len(s.entries)
-	if places == nil {
-		s.entries = append(s.entries, entries...)
-	} else {
+	s.entries = append(s.entries, entries...)
+	if places != nil {
+		kept := s.entries[start:]
+		n := 0
 		for _, e := range entries {
-			if at := places[e>>rowShift]; at != nowhere {
-				s.entries = append(s.entries, at|e&1)
+			at := places[e>>rowShift]
+			kept[n] = at | e&1
+			if at != nowhere {
+				n++
 			}
 		}
+		s.entries = s.entries[:start+n]
 	}
 	switch count := len(s.entries) - start; count {
 	case 0:
@@ -123,29 +127,46 @@ func (s *summer[P, J]) chunk(points []P, buckets int) {
 	rooms := [2]int{spare + 1, spare + 1 + half}
 	from := points
 	for round := 0; len(s.segments) > 0; round++ {
-		s.pairs.clear()
+		s.pairs.sized(half)
 		s.remain = s.remain[:0]
-		at := uint32(rooms[round%2])
+		at, n := uint32(rooms[round%2]), 0
 		for _, g := range s.segments {
-			entry := func(i uint32) uint32 { return (g.start + i) << rowShift }
+			couples := int(g.count / 2)
+			a, b, to := s.pairs.a[n:n+couples], s.pairs.b[n:n+couples], s.pairs.to[n:n+couples]
+			n += couples
 			if round == 0 {
-				entry = func(i uint32) uint32 { return s.entries[g.start+i] }
+				entries := s.entries[g.start : g.start+g.count]
+				for i := range a {
+					a[i], b[i] = entries[2*i], entries[2*i+1]
+				}
+			} else {
+				entry := g.start << rowShift
+				for i := range a {
+					a[i], b[i] = entry, entry+1<<rowShift
+					entry += 2 << rowShift
+				}
 			}
 			if g.count == 2 {
-				s.pairs.append(entry(0), entry(1), g.bucket<<rowShift)
+				to[0] = g.bucket << rowShift
 				continue
 			}
 			start := at
-			for i := uint32(0); i+1 < g.count; i += 2 {
-				s.pairs.append(entry(i), entry(i+1), at<<rowShift)
+			for i := range to {
+				to[i] = at << rowShift
 				at++
 			}
 			if g.count%2 == 1 {
-				s.rows[at] = s.signed(from, entry(g.count-1))
+				last := g.start + g.count - 1
+				if round == 0 {
+					s.rows[at] = s.signed(points, s.entries[last])
+				} else {
+					s.rows[at] = s.rows[last]
+				}
 				at++
 			}
 			s.remain = append(s.remain, segment{g.bucket, start, at - start})
 		}
+		s.pairs.sized(n)
 		s.adder.add(from, from, s.rows, &s.pairs, uint32(spare))
 		s.segments, s.remain = s.remain, s.segments
 		from = s.rows

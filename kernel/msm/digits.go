@@ -80,10 +80,12 @@ func (s *scalars) cutOne(i int, scalar *fr.Element) {
 	if above(&v, &halfOrder) {
 		v, sign = minus(&order, &v), 1
 	}
+	limbs := [5]uint64{v[0], v[1], v[2], v[3], 0}
 	var carry uint64
 	full, half := uint64(1)<<s.bits, uint64(1)<<(s.bits-1)
-	for _, digits := range s.windows {
-		digit := v[0]&(full-1) + carry
+	for w, digits := range s.windows {
+		at := uint(w * s.bits)
+		digit := (limbs[at/64]>>(at%64)|limbs[at/64+1]<<1<<(63-at%64))&(full-1) + carry
 		carry = 0
 		negative := sign
 		// Half is taken for the positive one: its negative would look like noDigit.
@@ -95,10 +97,6 @@ func (s *scalars) cutOne(i int, scalar *fr.Element) {
 		} else {
 			digits[i] = uint16((digit-1)<<1 | negative)
 		}
-		v[0] = v[0]>>s.bits | v[1]<<(64-s.bits)
-		v[1] = v[1]>>s.bits | v[2]<<(64-s.bits)
-		v[2] = v[2]>>s.bits | v[3]<<(64-s.bits)
-		v[3] >>= s.bits
 	}
 }
 
