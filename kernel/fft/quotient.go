@@ -32,12 +32,12 @@ func NewQuotients(domain *gnark.Domain, tasks int) *Quotients {
 	}
 	log := logOf(domain.Cardinality)
 	one := fr.One()
-	make := func(root, shift fr.Element) *transform {
+	over := func(root, shift fr.Element) *transform {
 		return &transform{newTwiddles(log, root, shift, q.tasks), log, q.tasks}
 	}
-	q.interpolate = make(domain.GeneratorInv, one)
-	q.move = make(domain.Generator, domain.FrMultiplicativeGen)
-	q.back = make(domain.GeneratorInv, domain.FrMultiplicativeGenInv)
+	q.interpolate = over(domain.GeneratorInv, one)
+	q.move = over(domain.Generator, domain.FrMultiplicativeGen)
+	q.back = over(domain.GeneratorInv, domain.FrMultiplicativeGenInv)
 	q.scales = q.scalesOfLanes()
 	return q
 }

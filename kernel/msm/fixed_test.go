@@ -27,3 +27,18 @@ func TestMultiplesAreThoseOfGnarkCrypto(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutLanesTheMultiplesAreTheSame(t *testing.T) {
+	needLanes(t)
+	points, points2 := randomPoints(1), randomPoints2(1)
+	scalars := make([]fr.Element, 100)
+	for i := range scalars {
+		scalars[i] = kindsOfScalars["mixed"](i)
+	}
+	want, want2 := Multiples1(&points[0], scalars, 2), Multiples2(&points2[0], scalars, 2)
+	hasLanes = false
+	defer func() { hasLanes = true }()
+	if !slices.Equal(Multiples1(&points[0], scalars, 2), want) || !slices.Equal(Multiples2(&points2[0], scalars, 2), want2) {
+		t.Error("they differ")
+	}
+}

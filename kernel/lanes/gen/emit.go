@@ -50,7 +50,6 @@ func block(base string, offset int) (o [limbs]string) {
 
 type emitter struct {
 	strings.Builder
-	labels int
 }
 
 func (e *emitter) op(name string, operands ...any) {

@@ -202,8 +202,8 @@ func (e *emitter) each(a, b, low, high vector, first, second func(a, b, to int))
 	}
 }
 
-func (e *emitter) lanesOf(select_ string) func(a, b, to int) {
-	return func(a, b, to int) { e.op("VSHUFI64X2", select_, b, a, to) }
+func (e *emitter) lanesOf(imm string) func(a, b, to int) {
+	return func(a, b, to int) { e.op("VSHUFI64X2", imm, b, a, to) }
 }
 
 func (e *emitter) low(a, b, to int) { e.op("VPUNPCKLQDQ", b, a, to) }
