@@ -53,15 +53,6 @@ type keys struct {
 	vk groth16.VerifyingKey
 }
 
-// newKeys makes keys by gnark.
-func newKeys(t testing.TB, system *cs.R1CS) (k keys) {
-	t.Helper()
-	if err := groth16.Setup(system, &k.pk, &k.vk); err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 func newWorld(t testing.TB, words int, makeKeys bool) *world {
 	t.Helper()
 	compiled, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &mixture{Words: make([]frontend.Variable, words)})
@@ -70,7 +61,11 @@ func newWorld(t testing.TB, words int, makeKeys bool) *world {
 	}
 	w := &world{system: compiled.(*cs.R1CS)}
 	if makeKeys {
-		w.keys = newKeys(t, w.system)
+		pk, vk, err := Setup(w.system)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.keys = keys{*pk, *vk}
 	}
 	assignment := &mixture{Sum: 5, Words: make([]frontend.Variable, words)}
 	for i := range assignment.Words {

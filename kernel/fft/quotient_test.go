@@ -37,10 +37,13 @@ func edges(n int) []fr.Element {
 
 func TestQuotientsAreThoseOfGnarkCrypto(t *testing.T) {
 	needLanes(t)
-	for log := 10; log <= 18; log++ {
+	for _, log := range []int{10, 11, 12, 13, 14, 15, 18} { // every way in which the layers are shared out
 		n := 1 << log
 		for name, values := range map[string]func(int) []fr.Element{"random": random, "edges": edges} {
-			for _, length := range []int{n, n - 3, n/2 + 1, 8, 1} {
+			for _, length := range []int{n, n - 3, 8, 1} {
+				if log == 18 && length != n-3 {
+					continue
+				}
 				q := NewQuotients(gnark.NewDomain(uint64(n)), 3)
 				a, b, c := values(length), values(length), values(length)
 				got := q.Divide(a, b, c, func(float64) {})
