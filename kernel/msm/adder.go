@@ -15,13 +15,16 @@ const batchPairs = 1024
 
 const batchGroups = batchPairs / lanes.Lanes
 
+// ahead is how many entries beyond a batch the kernels read, to ask for the rows in advance.
+const ahead = 2 * lanes.Lanes
+
 // adder adds pairs of affine points, many at a time. Not for concurrent use.
 type adder[P, J any] struct {
 	group                *group[P, J]
 	dx, prefix, norm, q  []uint64
 	space                []uint64
 	masks                []uint8
-	lastA, lastB, lastTo [batchPairs]uint32 // the last batch, filled up
+	lastA, lastB, lastTo [batchPairs + ahead]uint32 // the last batch, filled up
 	mended               []mended[P]
 }
 
@@ -82,7 +85,7 @@ func (d *adder[P, J]) add(a, b, out []P, l *list, spare uint32) {
 	for from := 0; from < len(l.a); from += batchPairs {
 		n := min(batchPairs, len(l.a)-from)
 		part := list{l.a[from : from+n], l.b[from : from+n], l.to[from : from+n]}
-		if n%lanes.Lanes != 0 {
+		if n%lanes.Lanes != 0 || len(l.a)-from-n < ahead {
 			full := (n + lanes.Lanes - 1) / lanes.Lanes * lanes.Lanes
 			copy(d.lastA[:], part.a)
 			copy(d.lastB[:], part.b)
@@ -97,7 +100,6 @@ func (d *adder[P, J]) add(a, b, out []P, l *list, spare uint32) {
 }
 
 func (d *adder[P, J]) batch(a, b, out []P, l list, n int) {
-	// Two groups further are asked for in advance: see the kernels' prefetch.
 	arguments := batch{
 		a: unsafe.Pointer(unsafe.SliceData(a)), b: unsafe.Pointer(unsafe.SliceData(b)), out: unsafe.Pointer(unsafe.SliceData(out)),
 		pa: unsafe.SliceData(l.a), pb: unsafe.SliceData(l.b), po: unsafe.SliceData(l.to),

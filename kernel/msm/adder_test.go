@@ -2,7 +2,9 @@ package msm
 
 import (
 	"math/rand/v2"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -78,6 +80,38 @@ func testPairs[P comparable, J any](t *testing.T, g *group[P, J], points []P) {
 			}
 		}
 	}
+}
+
+// A page that must not be read follows the lists and the points.
+func TestNothingIsReadPastTheEnd(t *testing.T) {
+	needLanes(t)
+	for _, n := range []int{8, 16, 1024, 1032, 2048} {
+		points := atTheEnd[curve.G1Affine](t, 16)
+		copy(points, randomPoints(16))
+		l := list{atTheEnd[uint32](t, n), atTheEnd[uint32](t, n), atTheEnd[uint32](t, n)}
+		for i := range uint32(n) {
+			l.a[i], l.b[i], l.to[i] = (i%15)<<rowShift, 15<<rowShift, i<<rowShift
+		}
+		newAdder(g1).add(points, points, make([]curve.G1Affine, n+1), &l, uint32(n))
+	}
+}
+
+// atTheEnd gives n elements that end where readable memory does.
+func atTheEnd[T any](t *testing.T, n int) []T {
+	t.Helper()
+	var one T
+	page := syscall.Getpagesize()
+	size := n * int(unsafe.Sizeof(one))
+	whole := (size + page - 1) / page * page
+	memory, err := syscall.Mmap(-1, 0, whole+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(memory) })
+	if err := syscall.Mprotect(memory[whole:], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&memory[whole-size])), n)
 }
 
 func BenchmarkAdd(b *testing.B) {
