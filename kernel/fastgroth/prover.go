@@ -43,6 +43,7 @@ func (t Timing) Proof() time.Duration { return t.Wires + t.Quotient + t.Z }
 // Prover proves one circuit. Not for concurrent use: a proof keeps all cores busy by itself.
 type Prover struct {
 	system    *cs.R1CS
+	solver    *solver // or nil
 	key       *groth16.ProvingKey
 	machine   *msm.Machine
 	quotients *fft.Quotients
@@ -66,6 +67,9 @@ func NewProver(system *cs.R1CS, key *groth16.ProvingKey) (*Prover, error) {
 	}
 	tasks := runtime.GOMAXPROCS(0)
 	p := &Prover{system: system, key: key, machine: msm.NewMachine(tasks), quotients: fft.NewQuotients(&key.Domain, tasks)}
+	if s, ok := newSolver(system, tasks); ok {
+		p.solver = s
+	}
 	var err error
 	if p.a, err = places(key.InfinityA, len(key.G1.A)); err != nil {
 		return nil, err
@@ -117,12 +121,11 @@ func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof,
 	lap := stopwatch()
 
 	report.stage(StageWitness)
-	solved, err := p.system.Solve(full)
+	solution, err := p.solve(full)
 	if err != nil {
 		return nil, timing, fmt.Errorf("the witness does not satisfy the circuit: %w", err)
 	}
 	report.share(0, 1)(1)
-	solution := solved.(*cs.R1CSSolution)
 	timing.Witness = lap()
 
 	report.stage(StageProof)
@@ -140,6 +143,20 @@ func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof,
 	proof, err := p.assemble(&a.Sum, &b1.Sum, &k.Sum, &b2.Sum)
 	timing.Z = lap()
 	return proof, timing, err
+}
+
+// solve leaves to gnark what our own solver doesn't take, and what doesn't hold: gnark says why.
+func (p *Prover) solve(full witness.Witness) (*cs.R1CSSolution, error) {
+	if p.solver != nil {
+		if solution, ok := p.solver.solve(full); ok {
+			return solution, nil
+		}
+	}
+	solved, err := p.system.Solve(full)
+	if err != nil {
+		return nil, err
+	}
+	return solved.(*cs.R1CSSolution), nil
 }
 
 func (p *Prover) term(points []curve.G1Affine, places msm.Places) *msm.Term1 {
