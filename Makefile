@@ -4,7 +4,7 @@ export SHALE_STARTED := $(shell date +%s)
 # Programs that the installation brought (Go, Node.js) come first.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo test check bench mutate format stop clean
+.PHONY: help install engine demo test check keys bench mutate format stop clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: engine ## All tests: Python, Go, Solidity
 
 check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck, slither
 	@scripts/check.sh
+
+keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
+	@scripts/keys.sh anew
 
 bench: engine ## Measure; make bench PART=cli|datasets|tunnel|ledger|containers for one part
 	@scripts/docker.sh run scripts/bench.sh $(PART)

@@ -1,7 +1,17 @@
 #!/usr/bin/env bash
 # Makes the development proving keys once a machine, cached; whoever made them could forge proofs, so never for real money.
-# The key of the largest batches takes minutes and is made on demand: shale provider keys make --size 256.
+# The key of the largest batches takes minutes and is made on demand: shale provider keys make --size 256. With `anew` all
+# sizes are made in a folder that is thrown away, and must come out as the committed manifest has them.
 . "$(dirname "$0")/lib.sh"
+
+if [ "${1:-}" = anew ]; then
+  OUT=$(mktemp -d)
+  trap 'rm -rf "$OUT"' EXIT
+  say "making the development keys of all sizes, which takes minutes"
+  "$ROOT/src/shale/bin/shale-kernel" setup --unsafe-development --sizes 1,8,64,256 --keys "$OUT"
+  say "all keys are the committed ones"
+  exit
+fi
 
 KEYS=$CACHE/keys
 # The keys belong to one circuit: the kernel's build that made them stands for it.

@@ -15,6 +15,8 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shale.chain.chain import Deployment, Opening
+from shale.chain.memory import MemoryChain, MemoryWorld
 from shale.client import store as client_books
 from shale.client.agent.dial import HangUp
 from shale.client.agent.session import Session, SessionParts
@@ -35,6 +37,8 @@ from shale.proofs.memory import MemoryProver
 from shale.proofs.prover import PaySecret
 from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.store import Held, Store, sqlite_url
+from shale.provider.till import Till
+from shale.provider.topups import TopUps
 from shale.quality.hookspecs import Session as ProbedSession
 from shale.quality.verdict import Policy, Status, Verdict
 from shale.tunnel.link import Link
@@ -195,6 +199,7 @@ class Both:
     held: Held
     probe: SteeredProbe
     domain: str
+    chain: MemoryChain
     reachable: bool = True
     connections: list[Connection] = field(default_factory=list)
     finals: list[End] = field(default_factory=list)
@@ -232,10 +237,11 @@ class Both:
 
     async def start_provider(self) -> None:
         held = await self.kept()
-        terms = Terms(PRICE, TICK, MAX_SECONDS, GRACE, PATIENCE)
-        parts = MeterParts(
-            self.store, self.engine, self.prover, self.clock, self.operator, SIGNING, self.domain
-        )  # fmt: skip
+        terms = Terms(PRICE, TICK, held.max_seconds, GRACE, PATIENCE)
+        till = Till(self.store, self.prover, self.domain)
+        topups = TopUps(self.store, self.chain)
+        topups.on_raised = lambda _lease, seconds: self.meter.lengthen(seconds)
+        parts = MeterParts(self.store, self.engine, till, self.clock, self.operator, SIGNING, topups)
         self.meter = LeaseMeter(held, terms, parts, self._on_end)
         self.tasks["meter"] = asyncio.create_task(self.meter.run(self.frozen))
 
@@ -378,8 +384,14 @@ async def new_lease(folder: Path) -> Both:
     )
     books.set_shell(held.id, Shell("192.0.2.1", 22, "root"))
     domain = await prover.domain(SIGNING.chain_id, SIGNING.market)
+    places = [checked_address("0x" + f"{n:040x}") for n in range(1, 5)]
+    world = MemoryWorld(prover, clock, Deployment(31415926, *places[:3], (places[3],) * 4, block=0))
+    world.balances[order.client] = order.collateral * 4
+    chain = MemoryChain(world, order.client)
+    opening = Opening(order, signature, acceptance, accepted, confirmation, SIGNING.sign(confirmation, client))
+    await chain.open_leases([opening])
     return Both(
-        clock, operator, client, prover, secret, engine, store, books, order, held, SteeredProbe(clock), domain
+        clock, operator, client, prover, secret, engine, store, books, order, held, SteeredProbe(clock), domain, chain
     )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ async def open_counter(tmp_path: Path) -> AsyncIterator[Counter]:
     """A desk whose provider has one dataset, and a client with 10 FIL in the wallet and 1 in the ledger."""
     clock, prover = ManualClock(), MemoryProver()
     places = [checked_address("0x" + f"{n:040x}") for n in range(1, 5)]
-    world = MemoryWorld(prover, clock, Deployment(31415926, *places, block=0))
+    world = MemoryWorld(prover, clock, Deployment(31415926, *places[:3], (places[3],) * 4, block=0))
     client, operator = Account.create(), Account.create()
     world.wallets[checked_address(client.address)] = FIL * 10
     world.balances[checked_address(client.address)] = FIL

@@ -4,6 +4,7 @@ package voucher
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/big"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
@@ -42,6 +43,12 @@ type Signature struct {
 	S  *big.Int
 }
 
+// fits tells whether the fields have their widths: wider ones would run into each other in the leaf's word, so that one
+// signature were of two vouchers.
+func (v Voucher) fits() bool {
+	return v.Amount != nil && v.Amount.Sign() >= 0 && v.Amount.BitLen() <= AmountBits && v.LeaseID.BigInt(new(big.Int)).BitLen() <= LeaseIDBits
+}
+
 // Leaf is the leaf of the ledger's tree that redeeming the voucher leads to.
 func (v Voucher) Leaf(key Key) fr.Element {
 	var paid, seconds, shift fr.Element
@@ -58,6 +65,9 @@ func (v Voucher) Message(key Key) fr.Element { return Compress(v.Domain, v.Leaf(
 // Sign is deterministic: the nonce is derived from the secret, the message and the number of tries, of which one in 120
 // needs a second one (see Challenge).
 func Sign(secret Secret, v Voucher) ([]byte, error) {
+	if !v.fits() {
+		return nil, errors.New("a voucher's amount is below 2^96 and its lease id below 2^248")
+	}
 	scalar, prefix := secret.expand()
 	message := v.Message(secret.Key())
 	order := twistededwards.GetEdwardsCurve().Order
@@ -97,20 +107,23 @@ func Parse(signature []byte) (Signature, bool) {
 // It never panics on hostile bytes.
 func Verify(key Key, v Voucher, signature []byte) bool {
 	parsed, ok := Parse(signature)
-	if !ok || !key.Valid() {
+	if !ok || !v.fits() || !key.Valid() {
 		return false
 	}
 	challenge, ok := Challenge(v.Message(key), parsed.RX)
 	if !ok {
 		return false
 	}
+	var found, challenged twistededwards.PointExtended
 	point := key.Point()
-	var signed, challenged, found twistededwards.PointAffine
-	signed.ScalarMultiplicationBase(parsed.S)
-	challenged.ScalarMultiplication(&point, challenge)
+	challenged.FromAffine(&point)
+	challenged.ScalarMultiplication(&challenged, challenge)
 	challenged.Neg(&challenged)
-	found.Add(&signed, &challenged)
-	return found.X.Equal(&parsed.RX)
+	found = timesBase(parsed.S)
+	found.Add(&found, &challenged)
+	// X/Z is the x of R.
+	var x fr.Element
+	return found.X.Equal(x.Mul(&parsed.RX, &found.Z))
 }
 
 // Challenge is the scalar 2^129 + 1 + 2·(hash mod 2^128), which a ladder of 128 steps computes, or false if the hash of

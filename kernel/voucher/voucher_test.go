@@ -110,6 +110,27 @@ func TestEverySignatureHasAChallengeThatTheCircuitTakes(t *testing.T) {
 	}
 }
 
+// Seconds stand above the amount in the word that is signed: an amount that reaches them would be another voucher's word.
+func TestAmountThatRunsIntoTheSecondsIsNoVoucher(t *testing.T) {
+	honest := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(5), Seconds: 4}
+	alias := honest
+	alias.Amount = new(big.Int).Add(honest.Amount, new(big.Int).Lsh(big.NewInt(1), voucher.SecondsShift))
+	alias.Seconds--
+	key := secretOf(1).Key()
+	if alias.Message(key) != honest.Message(key) {
+		t.Fatal("the alias is another word")
+	}
+	signature, _ := voucher.Sign(secretOf(1), honest)
+	if voucher.Verify(key, alias, signature) {
+		t.Error("the alias verifies")
+	}
+	for _, wide := range []voucher.Voucher{alias, {Amount: big.NewInt(-1)}, {}, {LeaseID: minusOne(), Amount: new(big.Int)}} {
+		if _, err := voucher.Sign(secretOf(1), wide); err == nil {
+			t.Errorf("%v was signed", wide)
+		}
+	}
+}
+
 func TestManyVouchersAreEachJudgedAsOne(t *testing.T) {
 	stated := voucher.Voucher{Domain: number(1), LeaseID: number(2), Amount: big.NewInt(5), Seconds: 4}
 	honest, _ := voucher.Sign(secretOf(7), stated)

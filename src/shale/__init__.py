@@ -9,3 +9,9 @@ Where things are, outermost first; each may import only what stands below it:
 - ``market``: offer, order, lease, review: what the parties agree on
 - ``units``, ``errors``, ``clock``, ``paths``, ``process``: the ground
 """
+
+import sys as _sys
+
+# httpx brings a command of its own, for which it loads rich and pygments wherever they are installed: a tenth of a
+# second of every start. Without it, it goes on as where they are not.
+_sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

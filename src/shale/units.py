@@ -163,14 +163,22 @@ def format_duration(seconds: int) -> str:
 
 def checked_address(text: str) -> Address:
     """The checksummed form of an EVM address. Raises InputRefused when it is none, or its checksum (EIP-55) is off."""
-    from eth_utils.address import to_checksum_address
-
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
         raise InputRefused(f"{text[:60]!r} is not an address", "give 0x and 40 hex digits")
-    checked = to_checksum_address(text)
+    checked = _checksummed(text[2:].lower())
     if text not in (checked, checked.lower(), "0x" + checked[2:].upper()):
         raise InputRefused(f"{text} has a wrong checksum", "a letter of it is mistyped: copy it again")
     return Address(checked)
+
+
+def _checksummed(digits: str) -> str:
+    """EIP-55: a letter is a capital where the hash of all digits has a half-byte of 8 or more."""
+    from shale.hashes import keccak
+
+    marks = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if int(mark, 16) >= 8 else digit for digit, mark in zip(digits, marks, strict=False)
+    )
 
 
 def checked_piece_cid(text: object) -> Cid:

@@ -53,10 +53,14 @@ async def bench(deployed: tuple[str, Deployment], prover: KernelProver) -> Async
         async def now() -> int:
             return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
 
+        async def pass_time(seconds: int) -> None:
+            await rpc.call("evm_increaseTime", seconds)
+            await rpc.call("evm_mine")
+
         chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
         for chain in chains:
             stack.push_async_callback(chain.close)
-        yield Bench(*chains, *accounts, prover, now)
+        yield Bench(*chains, *accounts, prover, now, pass_time)
 
 
 @pytest.mark.asyncio(loop_scope="module")

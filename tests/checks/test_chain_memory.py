@@ -17,7 +17,7 @@ class TestMemoryChain(ChainChecks):
     def bench(self) -> Bench:
         prover, clock = MemoryProver(), ManualClock()
         places = [checked_address("0x" + f"{n:040x}") for n in range(1, 5)]
-        world = MemoryWorld(prover, clock, Deployment(31415926, *places, block=0))
+        world = MemoryWorld(prover, clock, Deployment(31415926, *places[:3], (places[3],) * 4, block=0))
         accounts = [Account.create() for _ in range(3)]
         for account in accounts:
             world.wallets[Address(account.address)] = FIL * 10
@@ -25,5 +25,8 @@ class TestMemoryChain(ChainChecks):
         async def now() -> int:
             return clock.now()
 
+        async def pass_time(seconds: int) -> None:
+            await clock.advance(seconds)
+
         wallets = [MemoryChain(world, Address(account.address)) for account in accounts]
-        return Bench(*wallets, MemoryChain(world), *accounts, prover, now)
+        return Bench(*wallets, MemoryChain(world), *accounts, prover, now, pass_time)

@@ -28,6 +28,15 @@ def world() -> Iterator[World]:
         assert left(built) == {}
 
 
+@pytest.fixture(scope="module")
+def alone(world: World) -> World:
+    """The world, where nothing of another module's leases is left to be settled with this one's."""
+    for rental in world.client.json("ps"):
+        world.client.json("end", rental["name"])
+    world.provider.json("provider", "settle", "--now")
+    return world
+
+
 def left(world: World) -> dict[str, object]:
     """What is still there of a world that was ended."""
     found = {

@@ -25,12 +25,30 @@ KEYS = {
     "training": {"accuracy", "epochs"},
     "settlement": {
         "batch_size",
+        "circuit_size",
+        "leases",
         "constraints",
+        "witness_seconds",
         "prove_seconds",
+        "gas",
         "verify_gas",
         "tx",
         "provider_received_attofil",
         "client_refund_attofil",
+        "batch_received_attofil",
+        "batch_refund_attofil",
+    },
+    "exit": {
+        "way",
+        "collateral_attofil",
+        "redeemed_attofil",
+        "refund_attofil",
+        "window_seconds",
+        "rebuilt_leaves",
+        "prove_seconds",
+        "constraints",
+        "gas",
+        "tx",
     },
     "review": {"stars", "weight_seconds"},
 }
@@ -81,7 +99,20 @@ def check(report: Json, shown: str) -> None:
     assert report["dataset"]["piece"].startswith("baga6ea4seaq")
     assert report["training"]["epochs"] == 2
     assert report["training"]["accuracy"] > 0.5
-    assert settlement["batch_size"] >= 1
+    leases = settlement["leases"]
+    assert settlement["batch_size"] == len(leases) >= 4
+    assert settlement["circuit_size"] == 8
+    assert len({item["lease_id"] for item in leases}) == len(leases)
+    assert all(item["deposit_attofil"] == item["paid_attofil"] + item["refund_attofil"] for item in leases)
+    assert all(item["paid_attofil"] > 0 for item in leases)
+    assert settlement["batch_received_attofil"] == sum(item["paid_attofil"] for item in leases)
+    assert settlement["batch_refund_attofil"] == sum(item["refund_attofil"] for item in leases)
+    left = report["exit"]
+    assert left["way"] == "proof"
+    assert left["collateral_attofil"] == left["redeemed_attofil"] + left["refund_attofil"]
+    assert left["redeemed_attofil"] > 0
+    assert 23 * 3600 < left["window_seconds"] <= 24 * 3600
+    assert left["rebuilt_leaves"] == 1
     assert settlement["constraints"] > 10_000
     assert 100_000 < settlement["verify_gas"] < 10_000_000
     assert settlement["tx"].startswith("0x")

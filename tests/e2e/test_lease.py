@@ -23,9 +23,9 @@ connection.sendall(connection.recv(100).upper())
 
 
 @pytest.fixture(scope="module")
-def lease(world: World) -> Json:
+def lease(alone: World) -> Json:
     """A living lease with the dataset in it."""
-    return world.lease("walk", dataset=True)
+    return alone.lease("walk", dataset=True)
 
 
 @dataclass(frozen=True)
@@ -173,11 +173,11 @@ def test_two_leases_are_settled_by_one_proof(world: World, settled: Settled) -> 
 def test_collateral_is_what_was_received_and_refunded_to_the_attofil(world: World, settled: Settled) -> None:
     records = [world.record(item) for item in settled.leases]
     assert all(record.closed for record in records)
-    assert sum(record.collateral.value for record in records) == settled.received + settled.refunded
+    assert sum(record.deposit.value for record in records) == settled.received + settled.refunded
     assert sum(record.paid.value for record in records) == settled.received
     for record, item in zip(records, settled.leases, strict=True):
         assert record.paid.value == record.seconds * int(item["price_per_second_attofil"]) > 0
-        assert record.collateral.value == int(item["collateral_attofil"])
+        assert record.deposit.value == int(item["collateral_attofil"])
 
 
 def test_each_side_says_why_a_lease_ended(world: World, settled: Settled) -> None:
@@ -202,6 +202,33 @@ def test_nothing_of_an_ended_lease_is_left(world: World, settled: Settled) -> No
     kept = {"provider's books", "client's books"}
     assert {name: value for name, value in traces.items() if value and name not in kept} == {}
     assert "has ended" in world.client.refused("run", "walk", "--", "true")
+
+
+def test_what_a_running_lease_was_redeemed_of_is_rebuilt_from_the_chain(world: World, settled: Settled) -> None:
+    lease = world.lease("stands")
+    with world.watch() as watch:
+        watch.until("stands", lambda view: view["seconds"] >= 2)
+    [batch] = world.provider.json("provider", "settle", "--now")
+    rebuilt = world.client.json("ledger", "rebuild", "--provider", world.operator)
+    assert rebuilt["root"] == batch["new_root"]
+    [leaf] = [leaf for leaf in rebuilt["leaves"] if leaf["lease_id"] == lease["lease_id"]]
+    assert leaf["amount_attofil"] == batch["earned_attofil"]
+    earnings = world.provider.json("provider", "earnings")
+    assert earnings["batches"][0]["tx"] == batch["tx"]
+    assert int(earnings["fees_attofil"]) > 0
+    assert int(earnings["collected_attofil"]) == int(earnings["earned_attofil"])
+    world.client.json("end", "stands")
+
+
+def test_the_daemon_says_what_it_waits_for(world: World, settled: Settled) -> None:
+    lease = world.lease("later")
+    world.client.json("end", "later")
+    said = world.provider.json("provider", "settle")
+    assert said["stage"] == "idle"
+    assert said["ended"] >= 1
+    assert world.held(lease["lease_id"])["state"] == "ended", "it waits for company"
+    world.provider.json("provider", "settle", "--now")
+    assert world.provider.json("provider", "settle")["ended"] == 0
 
 
 def test_an_ended_lease_is_not_ended_again(world: World, settled: Settled) -> None:

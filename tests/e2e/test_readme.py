@@ -23,7 +23,7 @@ def _typed(page: str) -> Iterator[str]:
     """The lines of a page's console blocks, as a person would type them."""
     text = (ROOT / page).read_text()
     for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
+        for line in re.sub(r"\\\n\s*", "", block).splitlines():
             if line.strip():
                 yield line.removeprefix("$ ")
 

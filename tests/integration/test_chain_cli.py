@@ -1,5 +1,6 @@
 """shale chain and shale network, on a real anvil: one line for each thing that goes wrong, JSON for programs."""
 
+import io
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from shale.client.cli.main import run
+from shale.market.accounts import Account
+from shale.market.keystore import encrypt
 
 Shale = Callable[..., tuple[int, Any]]
 
@@ -68,6 +71,54 @@ def test_a_chain_is_raised_deployed_to_and_stopped(shale: Shale, port: str, tmp_
     assert not (tmp_path / "home" / "networks" / "third.json").exists()
 
 
+def test_money_goes_to_the_ledger_and_back(
+    shale: Shale, port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse")
+    password.chmod(0o600)
+    monkeypatch.setenv("SHALE_PASSWORD_FILE", str(password))
+    monkeypatch.setattr("shale.client.wallet.SCRYPT_WORK", 2)
+    shale("chain", "up", "--port", port)
+    shale("chain", "deploy")
+    key = tmp_path / "key"
+    key.write_text("11" * 32 + "\n")
+    status, made = shale("wallet", "import", str(key))
+    assert (status, made["address"]) == (0, "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A")
+    assert made["f410"].startswith("f410f")
+    assert shale("wallet", "address")[1] == made
+
+    _, funded = shale("chain", "fund", made["f410"], "2 FIL")
+    assert (funded["address"], funded["f410"]) == (made["address"], made["f410"])
+    _, moved = shale("wallet", "deposit", "0.5 FIL")
+    assert moved["deposited_attofil"] == str(5 * 10**17)
+    _, held = shale("wallet", "balance")
+    assert (held["ledger_attofil"], held["f410"]) == (str(5 * 10**17), made["f410"])
+    assert "0.5 FIL" not in message(shale("wallet", "withdraw", "0.6 FIL")[1])
+    assert "give an amount, or --all" in message(shale("wallet", "withdraw")[1])
+    assert "give an amount, or --all" in message(shale("wallet", "withdraw", "1 FIL", "--all")[1])
+    assert shale("wallet", "withdraw", "--all")[1]["withdrawn_attofil"] == str(5 * 10**17)
+    assert shale("wallet", "balance")[1]["ledger_attofil"] == "0"
+    assert "nothing to move" in message(shale("wallet", "withdraw", "--all")[1])
+    book = tmp_path / "home" / "client" / "chain.db"
+    assert book.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_key_comes_in_on_standard_input(
+    shale: Shale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: bool
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct horse")
+    password.chmod(0o600)
+    monkeypatch.setattr("shale.client.wallet.SCRYPT_WORK", 2)
+    account = Account.create()
+    text = account.key.hex() if bare else json.dumps(encrypt(account, "correct horse", 2))
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    status, made = shale("wallet", "import", "--password-file", str(password))
+    assert (status, made["address"]) == (0, account.address)
+
+
 def test_a_port_in_use_leaves_nothing_behind(shale: Shale, port: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(port)))
@@ -85,6 +136,7 @@ def test_a_port_in_use_leaves_nothing_behind(shale: Shale, port: str, tmp_path: 
         (("chain", "deploy", "--rpc-url", "ftp://x"), "not an RPC URL"),
         (("chain", "deploy", "--rpc-url", "http://127.0.0.1:1"), "does not answer"),
         (("chain", "fund", "0x12", "1 FIL"), "not an address"),
+        (("chain", "fund", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za", "1 FIL"), "give its f0 number"),
         (("chain", "fund", "0x5FbDB2315678afecb367f032d93F642f64180aa3", "lots"), "not an amount"),
         (("chain", "fund", "0x5FbDB2315678afecb367f032d93F642f64180aa3", "1 FIL"), "shale chain up"),
         (("network", "show"), "shale chain deploy, or shale network add"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from eth_account import Account
 
 from shale.chain.chain import Deployment
 from shale.chain.deploy import deploy
@@ -16,6 +15,7 @@ from shale.chain.devnet import CHAIN_ID, Devnet, DevnetStatus, fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
 from shale.errors import ConfigError, Refused, Unavailable
+from shale.market.accounts import Account
 from shale.units import Address, AttoFil
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -121,8 +121,10 @@ async def test_a_wrong_chain_id_names_both(running: DevnetStatus, deployment: De
 
 async def test_missing_contracts_say_how_to_deploy(running: DevnetStatus, deployment: Deployment) -> None:
     nowhere = Address(Account.create().address)
-    for name in ("registry", "market", "ledger", "verifier"):
-        chain = FvmChain(replace(deployment, **{name: nowhere}), running.rpc_url, None)
+    bent = [replace(deployment, **{name: nowhere}) for name in ("registry", "market", "ledger")]
+    bent += [replace(deployment, verifiers=(*deployment.verifiers[:at], nowhere)) for at in range(4)]
+    for places in bent:
+        chain = FvmChain(places, running.rpc_url, None)
         with pytest.raises(ConfigError, match="shale chain deploy"):
             await chain.check()
         await chain.close()

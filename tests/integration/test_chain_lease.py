@@ -6,17 +6,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from eth_account import Account
 
 from shale.chain.bench import Bench
 from shale.chain.deploy import deploy
 from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
+from shale.market.accounts import Account
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.market.review import Review
 from shale.payments.batch import Claimable, Leaf, plan_batch
+from shale.payments.history import tree_of
 from shale.proofs.kernel import KernelProver
 from shale.units import ZERO, Address, AttoFil
 
@@ -46,14 +47,18 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         async def now() -> int:
             return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
 
-        yield Bench(*chains, *accounts, prover, now)
+        async def pass_time(seconds: int) -> None:
+            await rpc.call("evm_increaseTime", seconds)
+            await rpc.call("evm_mine")
+
+        yield Bench(*chains, *accounts, prover, now, pass_time)
 
 
 async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> None:
     chain, me, ledger = bench.reader, bench.provider_address, bench.reader.deployment.ledger
     payout = bench.fresh_address()
     await bench.provider.register(0, "http://one.example", "0x" + "ab" * 32, "0x" + "cd" * 32, payout)
-    assert await chain.verifying_key_hash() == (await bench.prover.circuit()).vk_hash
+    assert await chain.keys_hash() == (await bench.prover.circuit()).keys_hash
 
     ended, running = await bench.opened(), await bench.opened()
     collateral = ended.order.collateral
@@ -69,10 +74,12 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
         assert record is not None
         key = lease.order.pay_key
         claimables.append(
-            Claimable(lease.id, key, record.collateral, record.ended_at > 0, voucher, record.queued, None)
+            Claimable(lease.id, key, record.deposit, record.ended_at > 0, voucher, None, record.end_reason)
         )
-    operations = plan_batch(claimables, [], 8)
-    proof = await bench.prove([], operations)
+    batch = plan_batch(claimables, [], (1, 8))
+    assert batch is not None
+    operations = batch.operations
+    proof = await bench.prove([], operations, batch.size, batch.window)
     assert proof.old_root == shard.root
     await bench.provider.settle(me, operations, proof)
 
@@ -90,9 +97,10 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
     assert await chain.ledger_balance(bench.client_address) == ZERO
     assert await chain.wallet_balance(ledger) == locked
 
-    await bench.client.review(Review(ended.id, 5, "down to the last attoFIL"))
+    await bench.client.review(ended.order, Review(ended.id, 5, "down to the last attoFIL"))
     standing = await chain.standing(me)
     assert (standing.reviews, standing.weight_seconds, standing.stars_tenths) == (1, 123, 50)
     index = next(operation.leaf.index for operation in operations if operation.leaf.lease == running.id)
-    left = Leaf(index, running.id, running.order.pay_key, collateral, part.amount, part.seconds)
+    left = Leaf(index, running.id, running.order.pay_key, part.amount, part.seconds)
     assert (await chain.shard(me)).root == await bench.prover.root([left])
+    assert tree_of((await chain.shard_history(me)).events) == [left]

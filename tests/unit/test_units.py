@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,33 @@ def test_a_price_is_read_with_its_period() -> None:
 @given(st.integers(0, 2**40), st.integers(1, 2**30))
 def test_a_price_over_time_is_the_exact_product(per_second: int, seconds: int) -> None:
     assert Price(AttoFil(per_second)).over(seconds).value == per_second * seconds
+
+
+@given(st.integers(0, 10**27), st.sampled_from([("s", 1), ("min", 60), ("h", 3600), (" hour ", 3600)]))
+def test_a_price_is_never_more_than_was_said_and_less_by_under_an_attofil(
+    attofil: int, period: tuple[str, int]
+) -> None:
+    for text in (f"{attofil} attoFIL/{period[0]}", f"{format_fil(AttoFil(attofil))} / {period[0]}"):
+        per_second = Price.parse(text).per_second.value
+        assert per_second * period[1] <= attofil < (per_second + 1) * period[1]
+
+
+@given(st.integers(0, 10**10), st.integers(1, 18), st.sampled_from(["FIL", "milliFIL", "MicroFIL", "nanofil"]))
+def test_a_fraction_is_read_exactly_or_refused_for_its_last_digit(whole: int, digits: int, unit: str) -> None:
+    exponent = {"fil": 18, "millifil": 15, "microfil": 12, "nanofil": 9}[unit.lower()]
+    text = f"{whole}.{'0' * (digits - 1)}7 {unit}"
+    if digits <= exponent:
+        assert AttoFil.parse(text).value == whole * 10**exponent + 7 * 10 ** (exponent - digits)
+    else:
+        with pytest.raises(InputRefused, match="fraction of an attoFIL"):
+            AttoFil.parse(text)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_amount_and_a_price_or_refused(text: str) -> None:
+    for parse in (AttoFil.parse, Price.parse):
+        with suppress(InputRefused):
+            parse(text)
 
 
 def test_sizes_and_durations_are_read_as_people_write_them() -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
-from shale.chain.chain import Chain, Receipt
+from shale.chain.chain import Chain, Opening, Receipt
+from shale.errors import Refused, ShaleError
+from shale.market.accounts import Account
 from shale.market.order import Acceptance, Confirmation, Order, PayKey
 from shale.market.resources import Resources
 from shale.market.signing import SigningDomain
@@ -40,7 +39,9 @@ class BatchProver(Protocol):
 
     async def root(self, leaves: Sequence[Leaf]) -> str: ...
 
-    async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof: ...
+    async def prove(
+        self, domain: str, size: int, window: int, leaves: Sequence[Leaf], operations: Sequence[Operation]
+    ) -> Proof: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,17 @@ class Lease:
     def id(self) -> LeaseId:
         return lease_id_of(self.hash)
 
+    @property
+    def opening(self) -> Opening:
+        return Opening(
+            self.order,
+            self.order_signature,
+            self.acceptance,
+            self.acceptance_signature,
+            self.confirmation,
+            self.confirmation_signature,
+        )
+
     async def open(self, chain: Chain) -> Receipt:
         return await chain.open_lease(
             self.order,
@@ -73,17 +85,21 @@ class Lease:
 
 @dataclass(slots=True)
 class Bench:
-    """One chain as four see it. The three wallets hold 10 FIL or more each and have done nothing yet."""
+    """One chain as four see it. The three wallets hold 10 FIL or more each and have done nothing yet.
+
+    `pass_time` lets so many seconds pass on the chain.
+    """
 
     client: Chain
     provider: Chain
     stranger: Chain
     reader: Chain
-    client_account: LocalAccount
-    provider_account: LocalAccount
-    stranger_account: LocalAccount
+    client_account: Account
+    provider_account: Account
+    stranger_account: Account
     prover: BatchProver
     now: Callable[[], Awaitable[int]]
+    pass_time: Callable[[int], Awaitable[None]]
     _nonces: count[int] = field(default_factory=lambda: count(1000))
 
     unknown_lease = LeaseId("0x" + "5a" * 31)
@@ -153,9 +169,33 @@ class Bench:
         amount = lease.order.price.over(seconds)
         return await self.prover.sign(lease.secret, await self._domain(), lease.id, amount, seconds)
 
-    async def prove(self, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof:
-        return await self.prover.prove(await self._domain(), leaves, operations)
+    async def prove(
+        self, leaves: Sequence[Leaf], operations: Sequence[Operation], size: int = 8, window: int = 0
+    ) -> Proof:
+        return await self.prover.prove(await self._domain(), size, window, leaves, operations)
+
+    async def settle(
+        self, leaves: Sequence[Leaf], operations: Sequence[Operation], size: int = 8, window: int = 0
+    ) -> Receipt:
+        """Prove a batch and post it as the provider."""
+        proof = await self.prove(leaves, operations, size, window)
+        return await self.provider.settle(self.provider_address, operations, proof)
 
     async def _domain(self) -> str:
         places = self.client.deployment
         return await self.prover.domain(places.chain_id, places.ledger)
+
+
+async def is_refused(call: Awaitable[object], *words: str) -> None:
+    await fails(Refused, call, *words)
+
+
+async def fails(kind: type[ShaleError], call: Awaitable[object], *words: str) -> None:
+    """The call must raise this kind of error; its message or hint must hold these words."""
+    said: str | None = None
+    try:
+        await call
+    except kind as error:
+        said = str(error)
+    assert said is not None, "it went through"
+    assert not [word for word in words if word not in said], said

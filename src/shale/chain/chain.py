@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
-from shale.units import Address, AttoFil, LeaseId
+from shale.payments.history import ShardHistory
+from shale.units import ZERO, Address, AttoFil, LeaseId
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where Shale's contracts stand on one chain."""
+    """Where Shale's contracts stand on one chain; `verifiers` in the order of `payments.batch.SIZES`."""
 
     chain_id: int
     registry: Address
     market: Address
     ledger: Address
-    verifier: Address
+    verifiers: tuple[Address, ...]
     block: int
 
 
@@ -43,42 +45,74 @@ class ProviderRecord:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A transaction that is in a block and succeeded."""
+    """A transaction that is in a block and succeeded; `fee` is what its gas cost the sender."""
 
     tx: str
     block: int
     gas: int
+    fee: AttoFil = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The chain's newest block and its time in Unix seconds, and the newest one that no reorganisation takes back."""
+
+    latest: int
+    time: int
+    final: int
+
+
+class OnLedger(IntEnum):
+    """Where a lease stands in the ledger. LOCKED: its deposit is, but it has no leaf in the provider's tree."""
+
+    NONE = 0
+    LOCKED = 1
+    INSERTED = 2
+    CLOSED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """A lease as the chain has it. `queued` is its place in the provider's deposit queue.
+    """A lease as the chain has it.
 
-    `paid` and `seconds` are proven ones, final once `closed`.
+    `overdue_at` is when anyone may close it. `ended_at` is 0 unless a party's End is on chain; a close carries a reason
+    too. `paid`, `seconds` and `closed_at` are written at the close: until then they are 0.
     """
 
     client: Address
     provider: Address
-    collateral: AttoFil
-    queued: int
+    deposit: AttoFil
+    state: OnLedger
+    overdue_at: int
     ended_at: int
     end_reason: EndReason
     closed: bool
     paid: AttoFil
     seconds: int
     reviewed: bool
+    closed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a lease needs to be anchored: its three signed parts."""
+
+    order: Order
+    order_signature: str
+    acceptance: Acceptance
+    acceptance_signature: str
+    confirmation: Confirmation
+    confirmation_signature: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A provider's part of the ledger: deposits `head` to `tail - 1` wait for insertion; `owed` is due.
+    """A provider's part of the ledger: its tree's root, and what is owed to it.
 
-    `demanded` is the lease that the next batches must get closed.
+    `demanded` is the lease that the next batch must close.
     """
 
     root: str
-    head: int
-    tail: int
     owed: AttoFil
     demanded: LeaseId | None = None
 
@@ -118,6 +152,14 @@ class Chain(Protocol):
 
     async def retire(self) -> Receipt: ...
 
+    async def authorize(self, miner: int, operator: Address) -> Receipt:
+        """Vouch, as who controls a miner, that `operator` acts for it."""
+        ...
+
+    async def recheck(self, operator: Address) -> Receipt:
+        """Have the registry unbind an operator's miner if it isn't its any more."""
+        ...
+
     async def providers(self) -> list[ProviderRecord]:
         """The active providers."""
         ...
@@ -136,6 +178,31 @@ class Chain(Protocol):
         """Anchor the three signatures in one transaction; it locks the client's collateral."""
         ...
 
+    async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
+        """Anchor several leases in one transaction: all of them or none."""
+        ...
+
+    async def create_order(self, order: Order) -> Receipt:
+        """The client's order as a plain transaction, for a provider that it can't reach."""
+        ...
+
+    async def cancel_order(self, order: Order) -> Receipt:
+        """Withdraw an order of the client's own; one that was never sent loses its nonce."""
+        ...
+
+    async def accept_order(self, order: Order, acceptance: Acceptance) -> Receipt: ...
+
+    async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
+        """The client's confirmation: locks the deposit out of its ledger balance and opens the lease."""
+        ...
+
+    async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
+        """Raise a running lease's term and deposit by price x `extra_seconds`.
+
+        The client's own comes out of its ledger balance, anybody else's out of the wallet.
+        """
+        ...
+
     async def end_lease(self, end: End, signature: str) -> Receipt:
         """Anchor one party's signed End."""
         ...
@@ -146,17 +213,48 @@ class Chain(Protocol):
 
     async def shard(self, provider: Address) -> Shard: ...
 
-    async def verifying_key_hash(self) -> str:
-        """The hash of the verifying key that proofs must be for (`Circuit.vk_hash`)."""
+    async def shard_history(self, provider: Address) -> ShardHistory:
+        """The provider's events since the deployment, in order: enough to rebuild its tree."""
         ...
 
-    async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt: ...
+    async def keys_hash(self) -> str:
+        """The hash of the verifying keys that proofs must be for (`Circuit.keys_hash`)."""
+        ...
+
+    async def heads(self) -> Heads: ...
+
+    async def gas_price(self) -> AttoFil:
+        """What one unit of gas costs now."""
+        ...
+
+    async def receipt(self, tx: str) -> Receipt | None:
+        """A transaction that is in a block of the present chain and succeeded; None for any other."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many of this wallet's transactions were sent and are in no block, an earlier process's too."""
+        ...
+
+    async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
+        """Post a batch, of the proof's size and window. Whoever isn't the provider may only close overdue leases."""
+        ...
+
+    async def refund(self, leases: Sequence[LeaseId]) -> Receipt:
+        """Close leases that have no leaf with nothing paid: all or none.
+
+        Their provider may at any time, anyone once they are overdue.
+        """
+        ...
+
+    async def demand_close(self, lease: LeaseId) -> Receipt:
+        """Have the next batches close an overdue lease that has a leaf."""
+        ...
 
     async def collect(self, provider: Address) -> Receipt:
         """Pay what the ledger owes a provider to its payout address."""
         ...
 
-    async def review(self, review: Review) -> Receipt: ...
+    async def review(self, order: Order, review: Review) -> Receipt: ...
 
     async def standing(self, provider: Address) -> Standing: ...
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 
-from shale.chain.bench import Bench
-from shale.errors import ConfigError, Refused, ShaleError
+from shale.chain.bench import Bench, fails, is_refused
+from shale.chain.chain import OnLedger
+from shale.chain.ledger_checks import HOST_KEY, OFFER, LedgerChecks
+from shale.errors import ConfigError
 from shale.market.lease import EndReason
 from shale.market.order import End
-from shale.market.review import Review, Standing
-from shale.payments.batch import Leaf, Operation
 from shale.units import ZERO, AttoFil, OrderHash
 
 FIL = AttoFil(10**18)
-HOST_KEY = "0x" + "ab" * 32
-OFFER = "0x" + "cd" * 32
 
 
-class ChainChecks:
+class ChainChecks(LedgerChecks):
     """What callers rely on: balances, the registry, leases, settlement, reviews; and who is refused what."""
 
     async def test_a_deposit_moves_money_to_the_ledger_and_a_withdrawal_back(self, bench: Bench) -> None:
@@ -92,11 +89,10 @@ class ChainChecks:
         record = await bench.reader.lease(lease.id)
         assert record is not None
         assert (record.client, record.provider) == (bench.client_address, bench.provider_address)
-        assert (record.collateral, record.queued, record.closed) == (lease.order.collateral, 0, False)
+        assert (record.deposit, record.state, record.closed) == (lease.order.collateral, OnLedger.LOCKED, False)
         assert (record.ended_at, record.end_reason, record.reviewed) == (0, EndReason.NONE, False)
         assert await bench.reader.ledger_balance(bench.client_address) == AttoFil(7)
-        shard = await bench.reader.shard(bench.provider_address)
-        assert (shard.head, shard.tail, shard.owed) == (0, 1, ZERO)
+        assert (await bench.reader.shard(bench.provider_address)).owed == ZERO
         assert await bench.reader.order_nonce_used(bench.client_address, lease.order.nonce)
 
     async def test_a_lease_opens_once_and_its_nonce_serves_no_other(self, bench: Bench) -> None:
@@ -160,98 +156,69 @@ class ChainChecks:
         unknown = replace(end, order=OrderHash("0x" + "77" * 32))
         await is_refused(bench.client.end_lease(unknown, bench.signing.sign(unknown, bench.client_account)))
 
-    async def test_a_lease_is_redeemed_refunded_and_reviewed_to_the_last_attofil(self, bench: Bench) -> None:
-        """Inserted and claimed while it runs; claimed again and closed at the end."""
-        payout = bench.fresh_address()
-        await bench.provider.register(0, "http://one.example", HOST_KEY, OFFER, payout)
-        lease = await bench.opened()
-        collateral = lease.order.collateral
-        first = await bench.voucher(lease, 40)
-        leaf = Leaf(0, lease.id, lease.order.pay_key, collateral)
-        insert = [Operation(leaf, True, False, first)]
-        await bench.provider.settle(bench.provider_address, insert, await bench.prove([], insert))
-        shard = await bench.reader.shard(bench.provider_address)
-        standing = replace(leaf, amount=first.amount, seconds=40)
-        assert shard.root == await bench.prover.root([standing])
-        assert (shard.head, shard.tail, shard.owed) == (1, 1, first.amount)
-        await is_refused(bench.client.review(Review(lease.id, 5, "too early")), "settled")
+    async def test_several_leases_open_in_one_transaction_or_none_does(self, bench: Bench) -> None:
+        one, two, three = [await bench.agree() for _ in range(3)]
+        await bench.client.deposit(one.order.collateral * 3)
+        forged = replace(two, order_signature=two.confirmation_signature)
+        await is_refused(bench.provider.open_leases([one.opening, forged.opening]))
+        assert await bench.reader.lease(one.id) is None
+        await bench.provider.open_leases([one.opening, two.opening, three.opening])
+        for lease in (one, two, three):
+            record = await bench.reader.lease(lease.id)
+            assert record is not None
+            assert record.state is OnLedger.LOCKED
+        assert await bench.reader.ledger_balance(bench.client_address) == ZERO
 
-        last = await bench.voucher(lease, 250)
-        close = [Operation(standing, False, True, last)]
-        await bench.provider.settle(bench.provider_address, close, await bench.prove([standing], close))
+    async def test_a_lease_opens_by_three_plain_transactions(self, bench: Bench) -> None:
+        lease = await bench.agree()
+        order, acceptance = lease.order, lease.acceptance
+        await is_refused(bench.stranger.create_order(order))
+        await is_refused(bench.provider.accept_order(order, acceptance))
+        await bench.client.create_order(order)
+        await is_refused(bench.client.confirm_order(order, acceptance))
+        await is_refused(bench.stranger.accept_order(order, acceptance))
+        await bench.provider.accept_order(order, acceptance)
+        await is_refused(bench.client.confirm_order(order, acceptance), "needed")
+        await bench.client.deposit(order.collateral)
+        await bench.client.confirm_order(order, acceptance)
         record = await bench.reader.lease(lease.id)
         assert record is not None
-        assert (record.closed, record.paid, record.seconds) == (True, last.amount, 250)
-        refund = await bench.reader.ledger_balance(bench.client_address)
-        assert (await bench.reader.shard(bench.provider_address)).root == await bench.prover.root([])
+        assert (record.state, record.deposit) == (OnLedger.LOCKED, order.collateral)
+        await is_refused(bench.client.cancel_order(order))
 
-        await is_refused(bench.client.collect(bench.provider_address))
-        await bench.provider.collect(bench.provider_address)
-        received = await bench.reader.wallet_balance(payout)
-        assert (received, received + refund) == (last.amount, collateral)
-        assert (await bench.reader.shard(bench.provider_address)).owed == ZERO
-        await is_refused(bench.provider.collect(bench.provider_address), "owes nothing")
-        await bench.client.withdraw(refund)
+    async def test_a_cancelled_order_opens_nothing(self, bench: Bench) -> None:
+        created, signed = await bench.agree(), await bench.agree()
+        await bench.client.deposit(FIL)
+        await bench.client.create_order(created.order)
+        for lease in (created, signed):
+            await is_refused(bench.stranger.cancel_order(lease.order))
+            await bench.client.cancel_order(lease.order)
+            await is_refused(lease.open(bench.provider))
+        await is_refused(bench.provider.accept_order(created.order, created.acceptance))
 
-        await is_refused(bench.stranger.review(Review(lease.id, 1, "spite")))
-        await bench.client.review(Review(lease.id, 4, "steady, and near the data"))
-        assert await bench.reader.standing(bench.provider_address) == Standing(1, 250, 1000)
-        await is_refused(bench.client.review(Review(lease.id, 5, "again")), "one review")
+    async def test_a_running_lease_is_topped_up_out_of_the_ledger_balance(self, bench: Bench) -> None:
+        lease = await bench.opened()
+        before = await bench.reader.lease(lease.id)
+        assert before is not None
+        await is_refused(bench.client.top_up(lease.order, 100), "needed")
+        extra = lease.order.price.over(100)
+        await bench.client.deposit(extra)
+        await bench.client.top_up(lease.order, 100)
+        after = await bench.reader.lease(lease.id)
+        assert after == replace(before, deposit=before.deposit + extra, overdue_at=before.overdue_at + 100)
+        assert await bench.reader.ledger_balance(bench.client_address) == ZERO
+
+    async def test_anybody_may_top_a_lease_up_by_value(self, bench: Bench) -> None:
+        lease = await bench.opened()
+        await bench.stranger.top_up(lease.order, 7)
         record = await bench.reader.lease(lease.id)
         assert record is not None
-        assert record.reviewed
+        assert record.deposit == lease.order.collateral + lease.order.price.over(7)
 
-    async def test_a_batch_that_the_proof_does_not_show_is_refused(self, bench: Bench) -> None:
-        """One good proof; everything about it is bent in turn, and the money stays where it was."""
-        lease = await bench.opened()
-        voucher = await bench.voucher(lease, 30)
-        leaf = Leaf(0, lease.id, lease.order.pay_key, lease.order.collateral)
-        honest = Operation(leaf, True, True, voucher)
-        proof = await bench.prove([], [honest])
-        me, settle = bench.provider_address, bench.provider.settle
-        dearer = replace(voucher, amount=voucher.amount + AttoFil(1))
-        for batch in (
-            [replace(honest, voucher=dearer)],
-            [replace(honest, voucher=replace(voucher, seconds=31))],
-            [replace(honest, close=False)],
-            [replace(honest, voucher=None)],
-            [replace(honest, leaf=replace(leaf, index=1))],
-            [replace(honest, leaf=replace(leaf, deposit=leaf.deposit + AttoFil(1)))],
-            [replace(honest, insert=False)],
-            [honest, honest],
-            [],
-        ):
-            await is_refused(settle(me, batch, proof))
-        await is_refused(settle(me, [honest], replace(proof, c=proof.e)))
-        await is_refused(settle(me, [honest], replace(proof, proof=proof.proof[::-1])))
-        await is_refused(settle(me, [honest], replace(proof, new_root=proof.c)))
-        await is_refused(settle(me, [honest], replace(proof, old_root=proof.c)), "root")
-        await is_refused(settle(bench.client_address, [honest], proof))
-        await is_refused(bench.stranger.settle(me, [honest], proof), "only the provider")
-        assert (await bench.reader.shard(me)).owed == ZERO
-
-        await settle(me, [honest], proof)
-        assert (await bench.reader.shard(me)).owed == voucher.amount
-        await is_refused(settle(me, [honest], proof), "closed")
-
-    async def test_deposits_are_inserted_in_the_order_of_the_queue(self, bench: Bench) -> None:
-        one, two = await bench.opened(), await bench.opened()
-        leaves = [Leaf(n, x.id, x.order.pay_key, x.order.collateral) for n, x in enumerate((one, two))]
-        jumping = [Operation(leaves[1], True, False, None)]
-        proof = await bench.prove([], jumping)
-        await is_refused(bench.provider.settle(bench.provider_address, jumping, proof), "queue")
-
-
-async def is_refused(call: Awaitable[object], *words: str) -> None:
-    await fails(Refused, call, *words)
-
-
-async def fails(kind: type[ShaleError], call: Awaitable[object], *words: str) -> None:
-    """The call must raise this kind of error; its message or hint must hold these words."""
-    said: str | None = None
-    try:
-        await call
-    except kind as error:
-        said = str(error)
-    assert said is not None, "it went through"
-    assert not [word for word in words if word not in said], said
+    async def test_only_a_running_lease_is_topped_up(self, bench: Bench) -> None:
+        lease, unknown = await bench.opened(), await bench.agree()
+        await bench.client.deposit(FIL)
+        await is_refused(bench.client.top_up(unknown.order, 10))
+        end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+        await bench.client.end_lease(end, bench.signing.sign(end, bench.client_account))
+        await is_refused(bench.client.top_up(lease.order, 10))

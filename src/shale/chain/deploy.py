@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
+from collections.abc import Sequence
+from typing import Any
 
+from shale.chain.abi import VERIFIERS, Contract, artifact
 from shale.chain.chain import Deployment
+from shale.chain.database import Database
 from shale.chain.devnet import CHAIN_ID, fund
 from shale.chain.node import Node
-from shale.chain.rpc import Rpc
+from shale.chain.outbox import Outbox
+from shale.chain.rpc import ATTEMPTS, Rpc
+from shale.chain.sender import Sender
 from shale.errors import ConfigError, Unavailable
+from shale.market.accounts import Account, Signer
 from shale.units import Address, AttoFil, checked_address
 
 _DEVNET_GAS = AttoFil(100 * 10**18)
@@ -17,15 +22,15 @@ _DEVNET_GAS = AttoFil(100 * 10**18)
 
 async def chain_id_of(rpc_url: str) -> int:
     """Which chain the node is on."""
-    rpc = Rpc(rpc_url)
+    rpc = Rpc(rpc_url, attempts=ATTEMPTS)
     try:
         return await rpc.number("eth_chainId")
     finally:
         await rpc.close()
 
 
-async def deploy(rpc_url: str, account: LocalAccount | None) -> Deployment:
-    """Deploy Verifier, Registry and Market, which makes the Ledger (docs/protocol.md, section 5).
+async def deploy(rpc_url: str, account: Signer | None) -> Deployment:
+    """Deploy the verifiers, Registry and Market, which makes the Ledger (docs/protocol.md, section 5).
 
     Without an account the sender is a new key, funded and forgotten: only the devnet allows that. Raises
     ConfigError when the contracts aren't built or the account can't pay, Refused when a constructor says no.
@@ -38,21 +43,24 @@ async def deploy(rpc_url: str, account: LocalAccount | None) -> Deployment:
             )
         account = Account.create()
         await fund(rpc_url, Address(account.address), _DEVNET_GAS)
-    node = Node(rpc_url, chain_id, account)
+    node = Node(rpc_url, chain_id)
+    sender = Sender(node, account, Outbox(Database(None), "", checked_address(account.address)))
     try:
-        verifier, block = await _create(node, "Verifier")
-        registry, _ = await _create(node, "Registry")
-        market, _ = await _create(node, "Market", registry, verifier)
-        ledger = checked_address(await node.read(node.contract("Market", market).functions.ledger()))
+        made = [await _create(sender, name) for name in VERIFIERS]
+        verifiers = tuple(address for address, _ in made)
+        registry, _ = await _create(sender, "Registry")
+        market, _ = await _create(sender, "Market", registry, verifiers)
+        ledger = await node.read(Contract(market, artifact("Market")), "ledger")
     finally:
+        await sender.close()
         await node.close()
-    return Deployment(chain_id, registry, market, ledger, verifier, block)
+    return Deployment(chain_id, registry, market, ledger, verifiers, made[0][1])
 
 
-async def _create(node: Node, name: str, *arguments: Address) -> tuple[Address, int]:
+async def _create(sender: Sender, name: str, *arguments: Address | Sequence[Address]) -> tuple[Address, int]:
     """Deploy one contract; its address and block."""
-    receipt = await node.transact(None, node.constructor(name, *arguments))
-    made = receipt.get("contractAddress")
-    if made is None:
+    data: Any = artifact(name).creation(arguments)
+    landed = await sender.transact(None, bytes.fromhex(data[2:]))
+    if not landed.contract:
         raise Unavailable(f"the node gives no address for the new {name}", "use another node")
-    return checked_address(made), int(receipt["blockNumber"])
+    return checked_address(landed.contract), landed.block

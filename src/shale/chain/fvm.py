@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-from web3.contract import AsyncContract
-
-from shale.chain.chain import Deployment, LeaseRecord, ProviderRecord, Receipt, Shard
-from shale.chain.node import Node, no_contract, receipt_of
-from shale.chain.records import lease_record, ops, provider_record, shard_of
+from shale.chain.abi import Contract, artifact
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
+from shale.chain.database import Database
+from shale.chain.node import Landed, Node, no_contract
+from shale.chain.outbox import Outbox
+from shale.chain.records import lease_record, opening_of, provider_record, shard_of
+from shale.chain.sender import Sender
+from shale.chain.shards import ShardReader
 from shale.errors import ConfigError, InputRefused, Refused
+from shale.market.accounts import Signer
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.market.signing import SigningDomain, words
-from shale.payments.batch import Operation, Proof
-from shale.units import Address, AttoFil, LeaseId, lease_id_of
+from shale.payments.batch import Batch, Operation, Proof
+from shale.payments.history import ShardHistory
+from shale.payments.words import check_batch, pack_operations
+from shale.units import ZERO, Address, AttoFil, LeaseId, checked_address, lease_id_of
 
 MAX_PROVIDERS = 10_000
 """How much of the registry is read at most: anyone can fill it."""
@@ -24,18 +31,36 @@ _PAGE = 100
 
 
 class FvmChain:
-    """A Chain over JSON-RPC. Loading web3 takes a second: import this module only where it is used."""
+    """A Chain over JSON-RPC.
 
-    def __init__(self, deployment: Deployment, rpc_url: str, account: LocalAccount | None) -> None:
+    `database` keeps the wallet's transactions and the events that were read; without it they last as long as this.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        rpc_url: str,
+        account: Signer | None,
+        *,
+        database: Path | None = None,
+        finality: int | None = None,
+    ) -> None:
         self._deployment = deployment
-        self._node = Node(rpc_url, deployment.chain_id, account)
+        self._node = Node(rpc_url, deployment.chain_id, finality)
+        self._database = Database(database)
+        self._account = checked_address(account.address) if account else None
+        self._sender = None
+        if account:
+            outbox = Outbox(self._database, deployment.ledger, checked_address(account.address))
+            self._sender = Sender(self._node, account, outbox)
         self._domain = SigningDomain(deployment.chain_id, deployment.market)
-        self._registry = self._node.contract("Registry", deployment.registry)
-        self._market = self._node.contract("Market", deployment.market)
-        self._ledger = self._node.contract("Ledger", deployment.ledger)
+        self._registry = Contract(deployment.registry, artifact("Registry"))
+        self._market = Contract(deployment.market, artifact("Market"))
+        self._ledger = Contract(deployment.ledger, artifact("Ledger"))
+        self._shards = ShardReader(self._node, self._database, self._ledger, deployment.block)
 
     def __repr__(self) -> str:
-        return f"FvmChain({self._node!r})"
+        return f"FvmChain({self._node!r}, {self._account or 'no wallet'})"
 
     @property
     def deployment(self) -> Deployment:
@@ -43,50 +68,55 @@ class FvmChain:
 
     @property
     def account(self) -> Address | None:
-        return self._node.sender
+        return self._account
 
     async def check(self) -> None:
         await self._node.check_chain()
         places = self._deployment
-        for address in (places.registry, places.market, places.ledger, places.verifier):
-            if not await self._node.has_code(address):
-                raise no_contract(self._node.rpc.place)
-        if await self._node.read(self._market.functions.ledger()) != places.ledger:
+        addresses = (places.registry, places.market, places.ledger, *places.verifiers)
+        # At once: each answer of a node far away takes its time.
+        if not all(await asyncio.gather(*(self._node.has_code(address) for address in addresses))):
+            raise no_contract(self._node.rpc.place)
+        if await self._node.read(self._market, "ledger") != places.ledger:
             raise ConfigError("the network's market has another ledger", "correct it (shale network add)")
 
     async def wallet_balance(self, owner: Address) -> AttoFil:
         return await self._node.balance(owner)
 
     async def ledger_balance(self, owner: Address) -> AttoFil:
-        return AttoFil(await self._node.read(self._ledger.functions.balanceOf(owner)))
+        return AttoFil(await self._node.read(self._ledger, "balanceOf", owner))
 
     async def deposit(self, amount: AttoFil) -> Receipt:
-        return await self._send(self._ledger, "deposit", [], value=amount)
+        return await self._send(self._ledger, "deposit", value=amount)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:
-        return await self._send(self._ledger, "withdraw", [amount.value])
+        return await self._send(self._ledger, "withdraw", amount.value)
 
     async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
-        shown = [endpoint, host_key, offer, payout]
         found = await self.provider(self._self())
         if found is None or not found.active:
-            return await self._send(self._registry, "register", [miner, *shown])
+            return await self._send(self._registry, "register", miner, endpoint, host_key, offer, payout)
         if miner not in (0, found.miner):
-            await self._send(self._registry, "bindMiner", [miner])
-        return await self._send(self._registry, "update", shown)
+            await self._send(self._registry, "bindMiner", miner)
+        return await self._send(self._registry, "update", endpoint, host_key, offer, payout)
 
     async def retire(self) -> Receipt:
-        return await self._send(self._registry, "retire", [])
+        return await self._send(self._registry, "retire")
+
+    async def authorize(self, miner: int, operator: Address) -> Receipt:
+        return await self._send(self._registry, "authorize", miner, operator)
+
+    async def recheck(self, operator: Address) -> Receipt:
+        return await self._send(self._registry, "recheck", operator)
 
     async def providers(self) -> list[ProviderRecord]:
-        functions = self._registry.functions
-        count = min(await self._node.read(functions.count()), MAX_PROVIDERS)
-        pages = [await self._node.read(functions.page(at, _PAGE)) for at in range(0, count, _PAGE)]
+        count = min(await self._node.read(self._registry, "count"), MAX_PROVIDERS)
+        pages = [await self._node.read(self._registry, "page", at, _PAGE) for at in range(0, count, _PAGE)]
         records = (provider_record(raw) for page in pages for raw in page)
         return [record for record in records if record is not None and record.active]
 
     async def provider(self, operator: Address) -> ProviderRecord | None:
-        return provider_record(await self._node.read(self._registry.functions.providerOf(operator)))
+        return provider_record(await self._node.read(self._registry, "providerOf", operator))
 
     async def open_lease(
         self,
@@ -97,15 +127,29 @@ class FvmChain:
         confirmation: Confirmation,
         confirmation_signature: str,
     ) -> Receipt:
-        arguments = [
-            words(order),
-            order_signature,
-            words(acceptance),
-            acceptance_signature,
-            words(confirmation),
-            confirmation_signature,
-        ]
-        return await self._send(self._market, "openLease", arguments)
+        opening = Opening(
+            order, order_signature, acceptance, acceptance_signature, confirmation, confirmation_signature
+        )
+        return await self._send(self._market, "openLease", *opening_of(opening))
+
+    async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
+        return await self._send(self._market, "openLeases", [opening_of(opening) for opening in openings])
+
+    async def create_order(self, order: Order) -> Receipt:
+        return await self._send(self._market, "createOrder", words(order))
+
+    async def cancel_order(self, order: Order) -> Receipt:
+        return await self._send(self._market, "cancelOrder", words(order))
+
+    async def accept_order(self, order: Order, acceptance: Acceptance) -> Receipt:
+        return await self._send(self._market, "acceptOrder", words(order), words(acceptance))
+
+    async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
+        return await self._send(self._market, "confirmOrder", words(order), words(acceptance))
+
+    async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
+        value = ZERO if self._self() == order.client else order.price.over(extra_seconds)
+        return await self._send(self._market, "topUp", words(order), extra_seconds, value=value)
 
     async def end_lease(self, end: End, signature: str) -> Receipt:
         lease = await self.lease(lease_id_of(end.order))
@@ -117,56 +161,103 @@ class FvmChain:
             signer = lease.provider
         except InputRefused:
             pass  # then it must be the client's, who may be a contract: the Market asks it (ERC-1271)
-        return await self._send(self._market, "endLeaseSigned", [words(end), signer, signature])
+        return await self._send(self._market, "endLeaseSigned", words(end), signer, signature)
 
     async def lease(self, lease: LeaseId) -> LeaseRecord | None:
         number = int(lease, 16)
-        account = await self._node.read(self._ledger.functions.leaseOf(number))
-        return lease_record(await self._node.read(self._market.functions.leaseOf(number)), account)
+        held = await self._node.read(self._ledger, "leaseOf", number)
+        return lease_record(await self._node.read(self._market, "leaseOf", number), held)
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
-        return bool(await self._node.read(self._market.functions.isNonceUsed(client, nonce)))
+        return bool(await self._node.read(self._market, "isNonceUsed", client, nonce))
 
     async def shard(self, provider: Address) -> Shard:
-        return shard_of(await self._node.read(self._ledger.functions.shardOf(provider)))
+        return shard_of(await self._node.read(self._ledger, "shardOf", provider))
 
-    async def verifying_key_hash(self) -> str:
-        return "0x" + bytes(await self._node.read(self._ledger.functions.verifyingKeyHash())).hex()
+    async def shard_history(self, provider: Address) -> ShardHistory:
+        return await self._shards.history(provider)
+
+    async def keys_hash(self) -> str:
+        found: bytes = await self._node.read(self._ledger, "verifyingKeysHash")
+        return "0x" + found.hex()
+
+    async def heads(self) -> Heads:
+        head = await self._node.latest()
+        return Heads(head.number, head.time, await self._node.final(head.number))
+
+    async def gas_price(self) -> AttoFil:
+        return AttoFil(await self._node.quantity("eth_gasPrice"))
+
+    async def receipt(self, tx: str) -> Receipt | None:
+        landed = await self._node.receipt(tx)
+        return _receipt(landed) if landed is not None and landed.ok else None
+
+    async def waiting(self) -> int:
+        """How many of this wallet's transactions were sent and are in no block, an earlier process's too."""
+        return await self._sender.waiting() if self._sender else 0
+
+    async def wait_final(self, receipt: Receipt) -> Receipt:
+        """Return when a transaction of this wallet can't be taken back by a reorganisation any more.
+
+        It may then be in another block than at first, under another hash.
+        """
+        return _receipt(await self._wallet().wait_final(receipt.tx))
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
-        arguments = [
+        batch = Batch(proof.size, proof.window, tuple(operations))
+        check_batch(batch)
+        return await self._send(
+            self._ledger,
+            "settle",
             provider,
+            proof.window,
+            proof.size,
             int(proof.old_root, 16),
             int(proof.new_root, 16),
-            ops(operations),
+            proof.earned.value,
+            pack_operations(batch),
             int(proof.c, 16),
             [int(word, 16) for word in proof.proof],
-        ]
-        return await self._send(self._ledger, "settle", arguments)
+        )
+
+    async def refund(self, leases: Sequence[LeaseId]) -> Receipt:
+        return await self._send(self._ledger, "refund", [int(lease, 16) for lease in leases])
+
+    async def demand_close(self, lease: LeaseId) -> Receipt:
+        return await self._send(self._ledger, "demandClose", int(lease, 16))
 
     async def collect(self, provider: Address) -> Receipt:
         if provider != self._self():
             raise Refused(f"only {provider} itself collects what it is owed", "use the operator's wallet")
-        return await self._send(self._ledger, "collect", [])
+        return await self._send(self._ledger, "collect")
 
-    async def review(self, review: Review) -> Receipt:
-        return await self._send(self._market, "review", [int(review.lease, 16), review.stars, review.comment])
+    async def review(self, order: Order, review: Review) -> Receipt:
+        return await self._send(self._market, "review", words(order), review.stars, review.comment)
 
     async def standing(self, provider: Address) -> Standing:
-        count, weight, stars = await self._node.read(self._market.functions.ratingOf(provider))
-        return Standing(int(count), int(weight), int(stars))
+        found = await self._node.read(self._market, "ratingOf", provider)
+        return Standing(
+            found.count, found.weight, found.weightedStars, AttoFil(min(found.amount, 2**96 - 1)), found.amountStars
+        )
 
     async def close(self) -> None:
+        if self._sender:
+            await self._sender.close()
         await self._node.close()
+        self._database.close()
 
     def _self(self) -> Address:
-        if self._node.sender is None:
-            raise ConfigError("there is no wallet to send from", "make one (shale wallet new)")
-        return self._node.sender
+        return self._wallet().address
 
-    async def _send(
-        self, contract: AsyncContract, function: str, arguments: list[Any], value: AttoFil | None = None
-    ) -> Receipt:
-        data = contract.encode_abi(function, args=arguments)
-        paid = value.value if value else 0
-        return receipt_of(await self._node.transact(Address(contract.address), data, paid))
+    def _wallet(self) -> Sender:
+        if self._sender is None:
+            raise ConfigError("there is no wallet to send from", "make one (shale wallet new)")
+        return self._sender
+
+    async def _send(self, contract: Contract, function: str, *arguments: Any, value: AttoFil = ZERO) -> Receipt:
+        data = contract.function(function).call(arguments)
+        return _receipt(await self._wallet().transact(contract.address, bytes.fromhex(data[2:]), value.value))
+
+
+def _receipt(landed: Landed) -> Receipt:
+    return Receipt(landed.tx, landed.block, landed.gas, AttoFil(min(landed.fee, 2**96 - 1)))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shale.chain.chain import Deployment, LeaseRecord, ProviderRecord, Receipt, Shard
-from shale.chain.world import MemoryWorld, ProofChecker
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
+from shale.chain.world import MemoryWorld
+from shale.chain.world_ledger import ProofChecker
 from shale.errors import ConfigError, Refused
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
+from shale.payments.history import ShardHistory
 from shale.units import Address, AttoFil, LeaseId
 
 __all__ = ["MemoryChain", "MemoryWorld", "ProofChecker"]
 
 
 class MemoryChain:
-    """A Chain as one wallet, or none, sees the world. Transactions cost no gas."""
+    """A Chain as one wallet, or none, sees the world."""
 
     def __init__(self, world: MemoryWorld, account: Address | None = None) -> None:
         self._world = world
@@ -43,32 +45,44 @@ class MemoryChain:
         return self._world.balances[owner]
 
     async def deposit(self, amount: AttoFil) -> Receipt:
-        me, wallets = self._self(), self._world.wallets
+        me, at, wallets = self._self(), self._world.moment(), self._world.wallets
         if amount > wallets[me]:
             raise ConfigError(f"the wallet {me} has {wallets[me]}, needs {amount} and gas", "fund it")
         wallets[me] -= amount
         self._world.balances[me] += amount
-        return self._world.receipt()
+        return self._world.receipt(me, at)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:
-        me = self._self()
-        self._world.debit(me, amount)
+        me, at = self._self(), self._world.moment()
+        self._world.state.ledger.debit(me, amount)
         self._world.wallets[me] += amount
-        return self._world.receipt()
+        return self._world.receipt(me, at)
 
     async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
-        self._world.registry.register(self._self(), miner, endpoint, host_key, offer, payout)
-        return self._world.receipt()
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.register(me, miner, endpoint, host_key, offer, payout)
+        return self._world.receipt(me, at)
 
     async def retire(self) -> Receipt:
-        self._world.registry.retire(self._self())
-        return self._world.receipt()
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.retire(me)
+        return self._world.receipt(me, at)
+
+    async def authorize(self, miner: int, operator: Address) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.authorize(me, miner, operator)
+        return self._world.receipt(me, at)
+
+    async def recheck(self, operator: Address) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.recheck(operator)
+        return self._world.receipt(me, at)
 
     async def providers(self) -> list[ProviderRecord]:
-        return self._world.registry.active()
+        return self._world.state.registry.active()
 
     async def provider(self, operator: Address) -> ProviderRecord | None:
-        return self._world.registry.get(operator)
+        return self._world.state.registry.get(operator)
 
     async def open_lease(
         self,
@@ -79,47 +93,114 @@ class MemoryChain:
         confirmation: Confirmation,
         confirmation_signature: str,
     ) -> Receipt:
-        self._self()
-        signing = self._world.signing
-        signing.check(order, order_signature, order.client)
-        signing.check(acceptance, acceptance_signature, order.provider)
-        signing.check(confirmation, confirmation_signature, order.client)
-        await self._world.open_lease(order, acceptance, confirmation)
-        return self._world.receipt()
+        return await self.open_leases(
+            [
+                Opening(
+                    order,
+                    order_signature,
+                    acceptance,
+                    acceptance_signature,
+                    confirmation,
+                    confirmation_signature,
+                )
+            ]
+        )
+
+    async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
+        me, at, signing = self._self(), self._world.moment(), self._world.signing
+        for opening in openings:
+            signing.check(opening.order, opening.order_signature, opening.order.client)
+            signing.check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
+            signing.check(opening.confirmation, opening.confirmation_signature, opening.order.client)
+        await self._world.open_leases(openings, at)
+        return self._world.receipt(me, at)
+
+    async def create_order(self, order: Order) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        await self._world.create_order(me, order, at)
+        return self._world.receipt(me, at)
+
+    async def cancel_order(self, order: Order) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.cancel_order(me, order)
+        return self._world.receipt(me, at)
+
+    async def accept_order(self, order: Order, acceptance: Acceptance) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.accept_order(me, order, acceptance, at)
+        return self._world.receipt(me, at)
+
+    async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.confirm_order(me, order, acceptance, at)
+        return self._world.receipt(me, at)
+
+    async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.top_up(me, order, extra_seconds, at)
+        return self._world.receipt(me, at)
 
     async def end_lease(self, end: End, signature: str) -> Receipt:
-        self._self()
-        self._world.end_lease(end, signature)
-        return self._world.receipt()
+        me, at = self._self(), self._world.moment()
+        self._world.end_lease(end, signature, at)
+        return self._world.receipt(me, at)
 
     async def lease(self, lease: LeaseId) -> LeaseRecord | None:
         return self._world.leases.get(lease)
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
-        return (client, nonce) in self._world.nonces
+        return (client, nonce) in self._world.state.nonces
 
     async def shard(self, provider: Address) -> Shard:
-        return await self._world.shard(provider)
+        return await self._world.state.ledger.shard(provider)
 
-    async def verifying_key_hash(self) -> str:
-        return self._world.vk_hash
+    async def shard_history(self, provider: Address) -> ShardHistory:
+        return ShardHistory(provider, self._world.heads.latest, self._world.state.ledger.events(provider))
+
+    async def keys_hash(self) -> str:
+        return self._world.keys_hash
+
+    async def heads(self) -> Heads:
+        return self._world.heads
+
+    async def gas_price(self) -> AttoFil:
+        return self._world.gas_price
+
+    async def receipt(self, tx: str) -> Receipt | None:
+        return self._world.state.receipts.get(tx)
+
+    async def waiting(self) -> int:
+        return 0
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
-        await self._world.settle(self._self(), provider, operations, proof)
-        return self._world.receipt()
+        me, at = self._self(), self._world.moment()
+        await self._world.settle(me, provider, operations, proof, at)
+        return self._world.receipt(me, at)
+
+    async def refund(self, leases: Sequence[LeaseId]) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.ledger.refund(me, leases, at)
+        return self._world.receipt(me, at)
+
+    async def demand_close(self, lease: LeaseId) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.ledger.demand(lease, at)
+        return self._world.receipt(me, at)
 
     async def collect(self, provider: Address) -> Receipt:
-        if provider != self._self():
+        me, at = self._self(), self._world.moment()
+        if provider != me:
             raise Refused(f"only {provider} itself collects what it is owed", "use the operator's wallet")
-        await self._world.collect(provider)
-        return self._world.receipt()
+        self._world.collect(provider)
+        return self._world.receipt(me, at)
 
-    async def review(self, review: Review) -> Receipt:
-        self._world.review(self._self(), review)
-        return self._world.receipt()
+    async def review(self, order: Order, review: Review) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.review(me, order, review)
+        return self._world.receipt(me, at)
 
     async def standing(self, provider: Address) -> Standing:
-        return self._world.standings.get(provider, Standing(0, 0, 0))
+        return self._world.state.standings.get(provider, Standing(0, 0, 0))
 
     async def close(self) -> None:
         """Nothing to let go of."""

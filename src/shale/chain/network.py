@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from shale import wire
+from shale.addresses import parse_address
 from shale.chain.chain import Deployment
 from shale.chain.rpc import checked_url
 from shale.errors import ConfigError, InputRefused
 from shale.market.order import text_of, whole
 from shale.paths import Home, private_dir, write_private
-from shale.units import checked_address
+from shale.payments.batch import SIZES
+from shale.units import Address
 
 MAX_FILE = 64 << 10
+MAX_FINALITY = 100_000
 _HINT = "run shale chain deploy, or shale network add"
 
 
@@ -27,6 +30,8 @@ class Network:
     name: str
     rpc_url: str
     deployment: Deployment
+    finality: int | None = None
+    """Epochs after which a block counts as final; None is what is usual on its chain."""
 
     def to_json(self) -> dict[str, Any]:
         places = self.deployment
@@ -37,9 +42,9 @@ class Network:
             "registry": places.registry,
             "market": places.market,
             "ledger": places.ledger,
-            "verifier": places.verifier,
+            "verifiers": list(places.verifiers),
             "block": places.block,
-        }
+        } | ({} if self.finality is None else {"finality": self.finality})
 
     def save(self, home: Home) -> Path:
         """Write its file, in one step, over an older one of this name."""
@@ -85,15 +90,22 @@ def network_from_json(raw: object, name: str, rpc_url: str | None = None) -> Net
     try:
         deployment = Deployment(
             chain_id=whole(raw["chain_id"], 2**53 - 1),
-            registry=checked_address(text_of(raw["registry"], 42)),
-            market=checked_address(text_of(raw["market"], 42)),
-            ledger=checked_address(text_of(raw["ledger"], 42)),
-            verifier=checked_address(text_of(raw["verifier"], 42)),
+            registry=parse_address(text_of(raw["registry"], 64)),
+            market=parse_address(text_of(raw["market"], 64)),
+            ledger=parse_address(text_of(raw["ledger"], 64)),
+            verifiers=_verifiers(raw["verifiers"]),
             block=whole(raw.get("block", 0), 2**53 - 1),
         )
     except KeyError as error:
         raise InputRefused(f"the network lacks {error}", "take the file that shale chain deploy wrote") from None
-    return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment)
+    finality = whole(raw["finality"], MAX_FINALITY) if "finality" in raw else None
+    return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment, finality)
+
+
+def _verifiers(raw: object) -> tuple[Address, ...]:
+    if not isinstance(raw, list) or len(raw) != len(SIZES):
+        raise InputRefused(f"a network has {len(SIZES)} verifiers", "take the file that shale chain deploy wrote")
+    return tuple(parse_address(text_of(each, 64)) for each in raw)
 
 
 def read_json(path: Path) -> object:

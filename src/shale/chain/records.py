@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from shale.chain.chain import LeaseRecord, ProviderRecord, Shard
+from shale.chain.abi import Entry
+from shale.chain.chain import LeaseRecord, OnLedger, Opening, ProviderRecord, Shard
+from shale.chain.events import Log
 from shale.errors import InputRefused
 from shale.market.lease import EndReason
-from shale.market.order import text_of
-from shale.payments.batch import Operation
-from shale.payments.words import flags_of, hex_word
-from shale.units import AttoFil, checked_address, checked_lease_id
+from shale.market.order import PayKey, text_of
+from shale.market.signing import words
+from shale.payments.history import BatchSettled, LeaseClosed, LeaseLocked, LeaseOperated, ShardEvent
+from shale.payments.words import hex_word
+from shale.units import AttoFil, LeaseId, checked_lease_id
 
 NOBODY = "0x" + "0" * 40
 ENDED = 4
 """The Market's state of a lease that a party has ended (docs/protocol.md, section 5)."""
 
 
-def ops(operations: Sequence[Operation]) -> list[dict[str, int]]:
-    """The ledger's `Op` structs of a batch."""
-    return [
-        {
-            "leaseId": int(operation.leaf.lease, 16),
-            "index": operation.leaf.index,
-            "flags": flags_of(operation),
-            "numSeconds": operation.seconds,
-            "deposit": operation.leaf.deposit.value,
-            "amount": operation.amount.value,
-            "prevAmount": operation.leaf.amount.value,
-            "payKeyX": int(operation.leaf.key.x, 16) if operation.insert else 0,
-            "payKeyY": int(operation.leaf.key.y, 16) if operation.insert else 0,
-        }
-        for operation in operations
-    ]
+def opening_of(opening: Opening) -> tuple[Any, ...]:
+    """The Market's `Opening` struct, and the arguments of its `openLease`."""
+    return (
+        words(opening.order),
+        opening.order_signature,
+        words(opening.acceptance),
+        opening.acceptance_signature,
+        words(opening.confirmation),
+        opening.confirmation_signature,
+    )
 
 
 def provider_record(raw: Any) -> ProviderRecord | None:
@@ -45,38 +42,90 @@ def provider_record(raw: Any) -> ProviderRecord | None:
     except InputRefused:
         return None
     return ProviderRecord(
-        operator=checked_address(raw.operator),
-        miner=int(raw.minerId),
+        operator=raw.operator,
+        miner=raw.minerId,
         endpoint=endpoint,
-        host_key="0x" + bytes(raw.gatewayHostKeyHash).hex(),
-        offer="0x" + bytes(raw.offerDigest).hex(),
-        payout=checked_address(raw.payout),
-        active=bool(raw.active),
+        host_key="0x" + raw.gatewayHostKeyHash.hex(),
+        offer="0x" + raw.offerDigest.hex(),
+        payout=raw.payout,
+        active=raw.active,
     )
 
 
 def lease_record(market: Any, ledger: Any) -> LeaseRecord | None:
-    """What the Market and the Ledger know of one lease; None if no collateral was ever locked for it."""
+    """What the Market and the Ledger know of one lease; None if no deposit was ever locked for it."""
     if ledger.client == NOBODY:
         return None
+    ended = market.state == ENDED
+    state = OnLedger(ledger.state)
     return LeaseRecord(
-        client=checked_address(ledger.client),
-        provider=checked_address(ledger.provider),
-        collateral=AttoFil(ledger.deposit),
-        queued=int(ledger.queueIndex),
-        ended_at=int(market.endedAt) if market.state == ENDED else 0,
-        end_reason=_reason(market.reason),
-        closed=bool(ledger.closed),
+        client=ledger.client,
+        provider=ledger.provider,
+        deposit=AttoFil(ledger.deposit),
+        state=state,
+        overdue_at=ledger.overdueAt,
+        ended_at=market.endedAt if ended else 0,
+        end_reason=_reason(market.reason if ended else ledger.reason),
+        closed=state is OnLedger.CLOSED,
         paid=AttoFil(ledger.paid),
-        seconds=int(ledger.numSeconds),
-        reviewed=bool(market.reviewed),
+        seconds=ledger.numSeconds,
+        reviewed=market.reviewed,
+        closed_at=ledger.closedAt,
     )
 
 
-def shard_of(raw: Sequence[int]) -> Shard:
-    root, head, tail, owed, demanded = raw
-    lease = checked_lease_id(f"0x{demanded:062x}") if demanded else None
-    return Shard(hex_word(root), int(head), int(tail), AttoFil(owed), lease)
+def shard_of(raw: Any) -> Shard:
+    return Shard(hex_word(raw.root), AttoFil(raw.owed), _lease(raw.demanded) if raw.demanded else None)
+
+
+def shard_event(log: Log, events: Mapping[str, Entry]) -> ShardEvent:
+    """What a log of the Ledger tells of a shard. Raises ValueError for one that isn't such a log."""
+    name = next((name for name, entry in events.items() if entry.topic == log.topics[0]), "")
+    if name not in _READERS:
+        raise ValueError("an event that was not asked for")
+    try:
+        return _READERS[name](log, events[name].read_log(log.topics, log.data))
+    except InputRefused as error:
+        raise ValueError(error.message) from None
+
+
+def _locked(log: Log, raw: dict[str, Any]) -> LeaseLocked:
+    key = PayKey(hex_word(raw["payKeyX"]), hex_word(raw["payKeyY"]))
+    return LeaseLocked(log.block, _lease(raw["leaseId"]), raw["client"], AttoFil(raw["deposit"]), key)
+
+
+def _operated(log: Log, raw: dict[str, Any]) -> LeaseOperated:
+    lease, amount = _lease(raw["leaseId"]), AttoFil(raw["amount"])
+    return LeaseOperated(log.block, lease, raw["index"], raw["flags"], amount, raw["numSeconds"])
+
+
+def _settled(log: Log, raw: dict[str, Any]) -> BatchSettled:
+    roots = hex_word(raw["oldRoot"]), hex_word(raw["newRoot"])
+    return BatchSettled(log.block, log.tx, *roots, raw["window"], raw["size"], AttoFil(raw["earned"]))
+
+
+def _closed(log: Log, raw: dict[str, Any]) -> LeaseClosed:
+    return LeaseClosed(
+        log.block,
+        _lease(raw["leaseId"]),
+        raw["client"],
+        AttoFil(raw["paid"]),
+        AttoFil(raw["refund"]),
+        raw["numSeconds"],
+        _reason(raw["reason"]),
+    )
+
+
+_READERS: dict[str, Callable[[Log, dict[str, Any]], ShardEvent]] = {
+    "Locked": _locked,
+    "Operation": _operated,
+    "Settled": _settled,
+    "Closed": _closed,
+}
+
+
+def _lease(number: int) -> LeaseId:
+    return checked_lease_id(f"0x{number:062x}")
 
 
 def _reason(raw: int) -> EndReason:

@@ -6,14 +6,15 @@ import re
 from functools import cache
 from typing import Any
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
-
 from shale.chain.abi import CONTRACTS, artifact
+from shale.chain.codec import decode, kind_of
 from shale.errors import Refused
 
-_STATES = ("unknown", "created", "accepted", "open", "ended", "cancelled")
+_STATES = {
+    "WrongState": ("unknown", "created", "accepted", "open", "ended", "cancelled"),
+    "WrongLeaseState": ("unknown", "open, and not in the tree", "in the tree", "closed"),
+}
+"""What the second argument of these means."""
 
 WORDS: dict[str, tuple[str, str]] = {
     "AlreadyRegistered": ("this operator is registered already", "update its record"),
@@ -21,6 +22,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "EndpointLength": ("an endpoint of {0} bytes can't be registered", "give 1 to 256 bytes"),
     "ZeroPayout": ("the payout address is zero", "give an address that you hold"),
     "NotMinerController": ("{1} does not control the miner f0{0}", "register from its owner or worker"),
+    "NotAuthorized": ("{1} is not authorized for the miner f0{0}", "have its owner or worker authorize it first"),
+    "NotBound": ("{0} is bound to no miner", "there is nothing to check"),
+    "MinerDidNotAnswer": ("the chain gave no answer on who controls the miner f0{0}", "try again later"),
     "WrongState": ("the lease is {state} on chain", "look at its state: it has gone on without this step"),
     "NotClient": ("{0} is not the lease's client", "send it from the client's wallet"),
     "NotProvider": ("{0} is not the lease's provider", "send it from the provider's wallet"),
@@ -31,6 +35,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "OrderMismatch": ("acceptance or confirmation belong to another order", "sign them for this one"),
     "AcceptanceMismatch": ("the confirmation is for another acceptance", "confirm the one at hand"),
     "WrongCollateral": ("the collateral must be {0} attoFIL, not {1}", "confirm price x seconds"),
+    "WrongValue": ("{0} attoFIL must come with it, not {1}", "send price x seconds, or nothing as the client"),
     "BadDuration": ("a lease can't last {0} seconds", "give 1 second to 10 years"),
     "BadReason": ("{0} is not an end reason", "give 1 to 9"),
     "BadStars": ("{0} is not a number of stars", "give 1 to 5"),
@@ -43,15 +48,22 @@ WORDS: dict[str, tuple[str, str]] = {
         "the ledger balance is {0} attoFIL, {1} are needed",
         "deposit the rest (shale wallet deposit)",
     ),
-    "BadPayKey": ("the payment key is not a good point of the curve", "make a new one"),
     "LeaseExists": ("the lease is open already", "sign a new order for another one"),
     "UnknownLease": ("the ledger knows no such lease", "check its id and the network"),
     "LeaseClosed": ("the lease is closed in the ledger", "leave it out of the batch"),
-    "BatchSize": ("a batch can't have {0} operations", "give 1 to 8"),
+    "LeaseOverdue": ("the lease is overdue since {1}", "close it: nothing else can be done with it"),
+    "WrongLeaseState": ("the lease is {state} in the ledger", "plan the batch again on the chain's events"),
+    "DepositTooLarge": ("a deposit of {0} attoFIL is too large", "keep it below 2^96"),
+    "TermTooLong": ("a lease can't last {0} seconds", "keep it within 10 years in all"),
+    "BatchSize": ("there is no circuit for batches of {0}", "give 1, 8, 64 or 256"),
+    "BadWindow": ("the tree has no window {0} of this size", "plan the batch again"),
     "StaleRoot": ("the ledger's root has moved", "rebuild the batch on the present one"),
     "NotAWord": ("a value is no element of the field", "prove the batch again"),
-    "BadOperation": ("operation {0} of the batch contradicts itself", "plan the batch again"),
-    "QueueMismatch": ("operation {0} is not the next deposit in the queue", "insert deposits in order"),
+    "BadOperations": ("the batch's operations are malformed at byte {0}", "plan the batch again"),
+    "WrongPayKey": ("a payment key is not the one that its lease was opened with", "plan the batch again"),
+    "AboveDeposit": ("a voucher of {1} attoFIL is above its lease's deposit", "leave it out of the batch"),
+    "OverdueMustClose": ("a lease of the batch is overdue", "close it in the batch"),
+    "ShardOverdrawn": ("the batch pays {2} attoFIL, its leases hold {1}", "plan the batch again"),
     "NotProviderLease": ("a lease of the batch is another provider's", "plan the batch again"),
     "ProviderOnly": ("only the provider may claim without closing", "send it from the operator's wallet"),
     "NotAllowedYet": ("only the provider may do this before {1}", "wait until then"),
@@ -76,7 +88,8 @@ def refusal(data: object) -> Refused:
     arguments = _decoded(list(types), raw[4:])
     if name in WORDS and arguments is not None:
         message, hint = WORDS[name]
-        state = _STATES[arguments[1]] if name == "WrongState" and arguments[1] < len(_STATES) else ""
+        states = _STATES.get(name, ())
+        state = states[arguments[1]] if states and arguments[1] < len(states) else ""
         return Refused(message.format(*arguments, state=state), hint)
     shown = name or ("0x" + raw[:36].hex() if raw else "no reason given")
     return Refused(f"the contract refused ({shown})", "check that client, provider and contracts are of one version")
@@ -84,13 +97,11 @@ def refusal(data: object) -> Refused:
 
 @cache
 def _errors() -> dict[bytes, tuple[str, tuple[str, ...]]]:
-    known = {}
-    for contract in CONTRACTS:
-        for entry in artifact(contract).abi:
-            if entry["type"] == "error":
-                selector = function_signature_to_4byte_selector(abi_to_signature(entry))  # type: ignore[arg-type]
-                known[selector] = (entry["name"], tuple(field["type"] for field in entry["inputs"]))
-    return known
+    return {
+        entry.selector: (entry.name, tuple(kind.name for kind in entry.kinds))
+        for contract in CONTRACTS
+        for entry in artifact(contract).errors.values()
+    }
 
 
 def _bytes_of(data: object) -> bytes:
@@ -101,8 +112,8 @@ def _bytes_of(data: object) -> bytes:
 
 def _decoded(types: list[str], data: bytes) -> tuple[Any, ...] | None:
     try:
-        return decode(types, data)
-    except (DecodingError, ValueError, OverflowError):
+        return decode([kind_of(name) for name in types], data)
+    except ValueError:
         return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,20 +15,39 @@ from shale.errors import InputRefused, Unavailable
 from shale.wire import read_json
 
 MAX_ANSWER = 8 << 20
+MAX_ERROR = 100_000
+"""Characters of a node's error that are looked at: Lotus puts a revert's data into its text."""
 SECONDS = 20.0
+ATTEMPTS = 5
+"""Of a read, before its failure is told: some seconds in all, more if the node asks for them."""
+RETRY_SECONDS = 30.0
+"""After so long a failure isn't followed by another attempt: a node that hangs is told of in time."""
+_PAUSE = 0.2
+_MAX_PAUSE = 10.0
+_BUSY = (429, 502, 503, 504)
+"""What a gateway answers in place of its node, when it is overrun or being replaced."""
 _LARGE = 1 << 20
 
 
 class Rpc:
     """One node. Every failure to answer properly is `Unavailable`; an answer that says no is `NodeError`."""
 
-    def __init__(self, url: str, *, most: int = MAX_ANSWER) -> None:
-        """`most` is the largest answer that is read, in bytes."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        most: int = MAX_ANSWER,
+        attempts: int = 1,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`most` is the largest answer that is read, in bytes; `attempts` are those of a call that only reads."""
         self.url = checked_url(url)
         self._most = most
-        local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+        self._attempts = attempts
+        self._pause = pause
+        self._local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
         # A proxy of the environment is for the world outside, not for the node on this machine.
-        self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not local)
+        self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not self._local)
 
     def __repr__(self) -> str:
         return f"Rpc({self.place})"
@@ -35,7 +56,46 @@ class Rpc:
     def place(self) -> str:
         return place_of(self.url)
 
-    async def post(self, body: bytes) -> bytes:
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of a call that only reads: where the node is down or overrun, it is asked again, a few times.
+
+        Raises NodeError when the node says no.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + RETRY_SECONDS
+        for attempt in range(1, self._attempts + 1):
+            try:
+                return await self.call_once(method, *params)
+            except _Busy as busy:
+                if attempt == self._attempts or clock() >= until:
+                    raise
+                wait = busy.wait or _PAUSE * 2 ** (attempt - 1) * random.uniform(1, 1.5)
+            await self._pause(min(wait, _MAX_PAUSE))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def call_once(self, method: str, *params: Any) -> Any:
+        """The result of one call, asked once: what changes something is never repeated blindly."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        try:
+            data = await self._post(json.dumps(request).encode())
+            # A large one takes seconds, in which the caller's loop has others to serve.
+            answer = read_json(data) if len(data) < _LARGE else await asyncio.to_thread(read_json, data)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+            raise self._node_error(answer["error"])
+        if not isinstance(answer, dict) or "result" not in answer:
+            raise Unavailable(f"what answers at {self.place} is not a chain's node", "check the RPC URL")
+        return answer["result"]
+
+    def _node_error(self, raw: dict[str, Any]) -> Unavailable:
+        text = str(raw.get("message"))[:MAX_ERROR]
+        if raw.get("code") == 429 or "rate limit" in text.lower() or "too many requests" in text.lower():
+            return _Busy(f"the node at {self.place} is asked too often", "try again later, or use another node")
+        data = raw.get("data")
+        return NodeError(text, data[:MAX_ERROR] if isinstance(data, str) else "")
+
+    async def _post(self, body: bytes) -> bytes:
         """The answer to a JSON-RPC request, at most `most` bytes."""
         headers = {"Content-Type": "application/json"}
         try:
@@ -44,34 +104,21 @@ class Rpc:
                 async for chunk in response.aiter_bytes():
                     answer += chunk
                     if len(answer) > self._most:
-                        raise Unavailable(f"the node at {self.place} answers too much", "use another node")
+                        raise TooMuch(f"the node at {self.place} answers too much", "use another node")
                 # Lotus and anvil answer errors of the call with a status of 4xx or 5xx and a JSON body.
-                if response.status_code >= 400 and not answer.startswith(b"{"):
-                    raise Unavailable(
-                        f"the node at {self.place} answers with status {response.status_code}",
-                        "check the network's RPC URL (shale network show)",
-                    )
+                if response.status_code in _BUSY or (response.status_code >= 400 and not answer.startswith(b"{")):
+                    message = f"the node at {self.place} answers with status {response.status_code}"
+                    hint = "check the network's RPC URL (shale network show)"
+                    if response.status_code in _BUSY:
+                        raise _Busy(message, "try again later", _seconds(response.headers.get("Retry-After")))
+                    raise Unavailable(message, hint)
         except httpx.HTTPError as error:
-            raise Unavailable(
-                f"the chain's node at {self.place} does not answer ({type(error).__name__})",
-                "start it (shale chain up) or check the network's RPC URL",
-            ) from None
+            message = f"the chain's node at {self.place} does not answer ({type(error).__name__})"
+            hint = "start it (shale chain up) or check the network's RPC URL"
+            if self._local and isinstance(error, httpx.ConnectError):
+                raise Unavailable(message, hint) from None  # nothing listens on this machine: that is all there is
+            raise _Busy(message, hint) from None
         return bytes(answer)
-
-    async def call(self, method: str, *params: Any) -> Any:
-        """The result of one call. Raises NodeError when the node says no."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        try:
-            data = await self.post(json.dumps(request).encode())
-            # A large one takes seconds, in which the caller's loop has others to serve.
-            answer = read_json(data) if len(data) < _LARGE else await asyncio.to_thread(read_json, data)
-        except ValueError:
-            answer = None
-        if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-            raise NodeError(str(answer["error"].get("message"))[:300])
-        if not isinstance(answer, dict) or "result" not in answer:
-            raise Unavailable(f"what answers at {self.place} is not a chain's node", "check the RPC URL")
-        return answer["result"]
 
     async def number(self, method: str, *params: Any) -> int:
         """The result of a call that answers with a quantity."""
@@ -86,7 +133,31 @@ class Rpc:
 
 
 class NodeError(Unavailable):
-    """The node answered a call with an error of its own."""
+    """The node answered a call with an error of its own; `data` is what a contract's revert says, in hex, or empty."""
+
+    def __init__(self, message: str, data: str = "") -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class TooMuch(Unavailable):
+    """The answer is larger than any that is read."""
+
+
+class _Busy(Unavailable):
+    """The node can't answer just now. `wait` is how many seconds it asks for; 0 if it doesn't say."""
+
+    def __init__(self, message: str, hint: str, wait: float = 0.0) -> None:
+        super().__init__(message, hint)
+        self.wait = wait
+
+
+def _seconds(raw: str | None) -> float:
+    """A Retry-After in seconds; a date, or nonsense, counts as not said."""
+    try:
+        return max(0.0, min(float(raw or 0), _MAX_PAUSE))
+    except ValueError:
+        return 0.0
 
 
 def place_of(url: str) -> str:

@@ -1,163 +1,218 @@
-"""MemoryWorld: registry, market and ledger in memory, under the contracts' rules (docs/protocol.md, section 5)."""
+"""MemoryWorld: one chain in memory under the contracts' rules (docs/protocol.md, section 5), with reorganisations."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Protocol
+from enum import Enum
 
-from shale.chain.chain import Deployment, LeaseRecord, ProviderRecord, Receipt, Shard
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, Receipt
+from shale.chain.world_ledger import Ledger, Moment, ProofChecker
+from shale.chain.world_registry import Registry
 from shale.clock import Clock
-from shale.errors import InputRefused, Refused
+from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.lease import EndReason
-from shale.market.order import Acceptance, Confirmation, End, Order, PayKey
+from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.market.signing import SigningDomain
-from shale.payments.batch import Leaf, Operation, Proof
-from shale.payments.words import BATCH_SIZE, INSERT, batch_words, challenge, evaluation, flags_of, hex_word
-from shale.units import ZERO, Address, AttoFil, LeaseId, Price, lease_id_of
+from shale.payments.batch import Operation, Proof
+from shale.units import ZERO, Address, AttoFil, LeaseId, lease_id_of
 
-WINDOW = 24 * 3600
 MAX_LEASE_SECONDS = 10 * 365 * 86400
+GAS = 100_000
+"""What every transaction takes, when gas has a price at all."""
 
 
-class ProofChecker(Protocol):
-    """What the contracts have of a Prover: which keys are points, and which proofs hold."""
+class OrderState(Enum):
+    """How far an order of the plain way is."""
 
-    async def check_key(self, key: PayKey) -> bool: ...
-
-    async def domain(self, chain_id: int, ledger: Address) -> str: ...
-
-    async def root(self, leaves: Sequence[Leaf]) -> str: ...
-
-    async def check_proof(self, proof: Proof) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Deposit:
-    """An entry of a provider's deposit queue: what its insert must say."""
-
-    lease: LeaseId
-    key: PayKey
-    amount: AttoFil
+    CREATED = "created"
+    ACCEPTED = "accepted"
+    CANCELLED = "cancelled"
 
 
 @dataclass(slots=True)
-class _Shard:
-    root: str
-    queue: list[Deposit]
-    head: int = 0
-    owed: AttoFil = ZERO
+class State:
+    """All that a reorganisation takes back."""
 
-
-class Registry:
-    """The providers' records by operator."""
-
-    def __init__(self) -> None:
-        self._records: dict[Address, ProviderRecord] = {}
-
-    def get(self, operator: Address) -> ProviderRecord | None:
-        return self._records.get(operator)
-
-    def active(self) -> list[ProviderRecord]:
-        return [record for record in self._records.values() if record.active]
-
-    def register(
-        self, operator: Address, miner: int, endpoint: str, host_key: str, offer: str, payout: Address
-    ) -> None:
-        found = self._records.get(operator)
-        if miner not in (0, found.miner if found else 0):
-            raise Refused(f"{operator} does not control the miner f0{miner}", "register from its owner or worker")
-        if not 1 <= len(endpoint.encode()) <= 256:
-            raise Refused(f"an endpoint of {len(endpoint)} bytes can't be registered", "give 1 to 256 bytes")
-        self._records[operator] = ProviderRecord(operator, 0, endpoint, host_key, offer, payout, True)
-
-    def retire(self, operator: Address) -> None:
-        found = self._records.get(operator)
-        if found is None or not found.active:
-            raise Refused("this operator is not registered", "register it first")
-        self._records[operator] = replace(found, active=False)
+    ledger: Ledger
+    registry: Registry
+    wallets: defaultdict[Address, AttoFil]
+    nonces: set[tuple[Address, int]]
+    orders: dict[LeaseId, tuple[OrderState, str]]
+    seconds: dict[LeaseId, int]
+    standings: dict[Address, Standing]
+    receipts: dict[str, Receipt]
+    block: int
 
 
 class MemoryWorld:
-    """One chain. `wallets` starts as the given money; the clock is the block's time."""
+    """One chain. The clock is its blocks' time; a block is final `depth` blocks later; `gas_price` is in attoFIL."""
 
     def __init__(
-        self, checker: ProofChecker, clock: Clock, deployment: Deployment, vk_hash: str = "0x" + "0" * 64
+        self, checker: ProofChecker, clock: Clock, deployment: Deployment, keys_hash: str = "0x" + "0" * 64
     ) -> None:
         self.deployment = deployment
-        self.vk_hash = vk_hash
+        self.keys_hash = keys_hash
         self.signing = SigningDomain(deployment.chain_id, deployment.market)
-        self.registry = Registry()
-        self.wallets: defaultdict[Address, AttoFil] = defaultdict(lambda: ZERO)
-        self.balances: defaultdict[Address, AttoFil] = defaultdict(lambda: ZERO)
-        self.leases: dict[LeaseId, LeaseRecord] = {}
-        self.nonces: set[tuple[Address, int]] = set()
-        self.standings: dict[Address, Standing] = {}
+        self.depth = 0
+        self.gas_price = ZERO
         self._checker = checker
         self._clock = clock
-        self._shards: dict[Address, _Shard] = {}
-        self._prices: dict[LeaseId, tuple[Price, int, int]] = {}
-        self._block = deployment.block
+        self._sent = 0
+        self.state = State(
+            Ledger(checker, deployment), Registry(), defaultdict(lambda: ZERO), set(), {}, {}, {}, {}, deployment.block
+        )
 
-    def receipt(self) -> Receipt:
-        self._block += 1
-        return Receipt(f"0x{self._block:064x}", self._block, 0)
+    @property
+    def wallets(self) -> defaultdict[Address, AttoFil]:
+        return self.state.wallets
 
-    def debit(self, owner: Address, amount: AttoFil) -> None:
-        have = self.balances[owner]
-        if amount > have:
-            raise Refused(
-                f"the ledger balance is {have.value} attoFIL, {amount.value} are needed",
-                "deposit the rest (shale wallet deposit)",
-            )
-        self.balances[owner] = have - amount
+    @property
+    def balances(self) -> defaultdict[Address, AttoFil]:
+        return self.state.ledger.balances
 
-    async def shard(self, provider: Address) -> Shard:
-        shard = await self._shard(provider)
-        return Shard(shard.root, shard.head, len(shard.queue), shard.owed)
+    @property
+    def leases(self) -> dict[LeaseId, LeaseRecord]:
+        return self.state.ledger.leases
 
-    async def open_lease(self, order: Order, acceptance: Acceptance, confirmation: Confirmation) -> None:
-        """Lock the collateral; the signatures have been checked by the caller."""
+    @property
+    def heads(self) -> Heads:
+        latest = self.state.block
+        return Heads(latest, self._clock.now(), max(self.deployment.block, latest - self.depth))
+
+    def mark(self) -> State:
+        """The present state, for `rewind`."""
+        return deepcopy(self.state, {id(self._checker): self._checker})
+
+    def rewind(self, mark: State) -> None:
+        """A reorganisation: the blocks since the mark never were, their transactions are in none."""
+        self.state = deepcopy(mark, {id(self._checker): self._checker})
+
+    def mine(self, blocks: int = 1) -> None:
+        """Empty blocks."""
+        self.state.block += blocks
+
+    def moment(self) -> Moment:
+        """Where the transaction at hand will land. No hash comes twice, not even after a reorganisation."""
+        self._sent += 1
+        return Moment(f"0x{self._sent:064x}", self.state.block + 1, self._clock.now())
+
+    def receipt(self, sender: Address, at: Moment) -> Receipt:
+        """The transaction went through: its sender pays for it."""
+        self.state.block = at.block
+        fee = self.gas_price * GAS
+        if fee > self.wallets[sender]:
+            raise ConfigError(f"the wallet {sender} has {self.wallets[sender]}, needs {fee} of gas", "fund it")
+        self.wallets[sender] -= fee
+        receipt = Receipt(at.tx, at.block, GAS if fee else 0, fee)
+        self.state.receipts[at.tx] = receipt
+        return receipt
+
+    # The market.
+
+    async def open_leases(self, openings: Sequence[Opening], at: Moment) -> None:
+        """Lock the collaterals, all or none; the signatures have been checked by the caller."""
+        before = self.mark()
+        try:
+            for opening in openings:
+                await self._open(opening.order, opening.acceptance, opening.confirmation, at)
+        except Refused:
+            self.rewind(before)
+            raise
+
+    async def _open(self, order: Order, acceptance: Acceptance, confirmation: Confirmation, at: Moment) -> None:
         order_hash = self.signing.order_hash(order)
-        lease = lease_id_of(order_hash)
-        if lease in self.leases:
+        if lease_id_of(order_hash) in self.leases:
             raise Refused("the lease is open on chain", "look at its state: it has gone on without this step")
-        if not 0 < order.max_seconds <= MAX_LEASE_SECONDS:
-            raise Refused(f"a lease can't last {order.max_seconds} seconds", "give 1 second to 10 years")
-        now = self._clock.now()
-        if now > (deadline := min(order.deadline, acceptance.deadline, confirmation.deadline)):
-            raise Refused(f"the deadline {deadline} has passed", "start over with a new order")
+        await self._check_order(order, at, min(order.deadline, acceptance.deadline, confirmation.deadline))
         if acceptance.order != order_hash or confirmation.order != order_hash:
             raise Refused("acceptance or confirmation belong to another order", "sign them for this one")
         if confirmation.acceptance != self.signing.struct_hash(acceptance):
             raise Refused("the confirmation is for another acceptance", "confirm the one at hand")
         if confirmation.collateral != order.collateral:
             raise Refused("the collateral is not price x seconds", "confirm price x seconds")
-        if (order.client, order.nonce) in self.nonces:
+        self.state.ledger.lock(lease_id_of(order_hash), order, at)
+        self._use_nonce(order)
+        self.state.seconds[lease_id_of(order_hash)] = order.max_seconds
+
+    async def _check_order(self, order: Order, at: Moment, deadline: int) -> None:
+        if not 0 < order.max_seconds <= MAX_LEASE_SECONDS:
+            raise Refused(f"a lease can't last {order.max_seconds} seconds", "give 1 second to 10 years")
+        if at.time > deadline:
+            raise Refused(f"the deadline {deadline} has passed", "start over with a new order")
+        if (order.client, order.nonce) in self.state.nonces:
             raise Refused(f"the order's nonce {order.nonce} is used", "sign a new order")
         if not await self._checker.check_key(order.pay_key):
             raise Refused("the payment key is not a good point of the curve", "make a new one")
-        shard = await self._shard(order.provider)
-        self.debit(order.client, order.collateral)
-        self.nonces.add((order.client, order.nonce))
-        self.leases[lease] = LeaseRecord(
-            order.client,
-            order.provider,
-            order.collateral,
-            queued=len(shard.queue),
-            ended_at=0,
-            end_reason=EndReason.NONE,
-            closed=False,
-            paid=ZERO,
-            seconds=0,
-            reviewed=False,
-        )
-        self._prices[lease] = (order.price, now, now + order.max_seconds + WINDOW)
-        shard.queue.append(Deposit(lease, order.pay_key, order.collateral))
 
-    def end_lease(self, end: End, signature: str) -> None:
+    def _use_nonce(self, order: Order) -> None:
+        self.state.nonces.add((order.client, order.nonce))
+
+    async def create_order(self, sender: Address, order: Order, at: Moment) -> None:
+        self._is(sender, order.client, "client")
+        lease = self._stage(order, None)
+        await self._check_order(order, at, order.deadline)
+        self._use_nonce(order)
+        self.state.orders[lease] = (OrderState.CREATED, "")
+
+    def cancel_order(self, sender: Address, order: Order) -> None:
+        self._is(sender, order.client, "client")
+        lease = lease_id_of(self.signing.order_hash(order))
+        if lease in self.leases or self.state.orders.get(lease, (None,))[0] is OrderState.CANCELLED:
+            raise Refused("the lease is open or cancelled on chain", "look at its state")
+        self._use_nonce(order)
+        self.state.orders[lease] = (OrderState.CANCELLED, "")
+
+    def accept_order(self, sender: Address, order: Order, acceptance: Acceptance, at: Moment) -> None:
+        self._is(sender, order.provider, "provider")
+        lease = self._stage(order, OrderState.CREATED)
+        if at.time > (deadline := min(order.deadline, acceptance.deadline)):
+            raise Refused(f"the deadline {deadline} has passed", "start over with a new order")
+        if lease_id_of(acceptance.order) != lease:
+            raise Refused("acceptance or confirmation belong to another order", "sign them for this one")
+        self.state.orders[lease] = (OrderState.ACCEPTED, self.signing.struct_hash(acceptance))
+
+    def confirm_order(self, sender: Address, order: Order, acceptance: Acceptance, at: Moment) -> None:
+        self._is(sender, order.client, "client")
+        lease = self._stage(order, OrderState.ACCEPTED)
+        if self.state.orders[lease][1] != self.signing.struct_hash(acceptance):
+            raise Refused("the confirmation is for another acceptance", "confirm the one at hand")
+        if at.time > acceptance.deadline:
+            raise Refused(f"the deadline {acceptance.deadline} has passed", "start over with a new order")
+        self.state.ledger.lock(lease, order, at)
+        self.state.seconds[lease] = order.max_seconds
+        del self.state.orders[lease]
+
+    def _stage(self, order: Order, expected: OrderState | None) -> LeaseId:
+        """The order's lease, if the order has come just as far as expected (None: not on chain at all)."""
+        lease = lease_id_of(self.signing.order_hash(order))
+        state = self.state.orders.get(lease, (None,))[0]
+        if lease in self.leases or state is not expected:
+            shown = "open" if lease in self.leases else state.value if state else "unknown"
+            raise Refused(f"the lease is {shown} on chain", "look at its state: it has gone on without this step")
+        return lease
+
+    def top_up(self, sender: Address, order: Order, extra_seconds: int, at: Moment) -> None:
+        lease = lease_id_of(self.signing.order_hash(order))
+        record = self.leases.get(lease)
+        if record is None or record.closed or record.ended_at:
+            raise Refused("the lease is not open on chain", "look at its state")
+        if extra_seconds < 1 or self.state.seconds[lease] + extra_seconds > MAX_LEASE_SECONDS:
+            raise Refused(f"a lease can't last {extra_seconds} seconds more", "give 1 second to 10 years in all")
+        amount = order.price.over(extra_seconds)
+        if sender == order.client:
+            self.state.ledger.debit(sender, amount)
+        elif amount > self.wallets[sender]:
+            raise ConfigError(f"the wallet {sender} has {self.wallets[sender]}, needs {amount} and gas", "fund it")
+        else:
+            self.wallets[sender] -= amount
+        self.state.ledger.raise_deposit(lease, amount, extra_seconds)
+        self.state.seconds[lease] += extra_seconds
+
+    def end_lease(self, end: End, signature: str, at: Moment) -> None:
         lease = lease_id_of(end.order)
         record = self.leases.get(lease)
         if record is None:
@@ -166,99 +221,44 @@ class MemoryWorld:
             self.signing.check(end, signature, record.provider)
         except InputRefused:
             self.signing.check(end, signature, record.client)
-        if record.ended_at:
+        if record.ended_at or record.closed:
             raise Refused("the lease is ended on chain", "look at its state: it has gone on without this step")
         if end.reason is EndReason.NONE:
             raise Refused("0 is not an end reason", "give 1 to 9")
-        now = self._clock.now()
-        self.leases[lease] = replace(record, ended_at=now, end_reason=end.reason)
-        price, opened, overdue = self._prices[lease]
-        self._prices[lease] = (price, opened, min(overdue, now + WINDOW))
+        self.state.ledger.begin_window(lease, end.reason, at)
 
-    async def settle(self, sender: Address, provider: Address, operations: Sequence[Operation], proof: Proof) -> None:
-        """Book a batch whole, or not at all."""
-        if not 1 <= len(operations) <= BATCH_SIZE:
-            raise Refused(f"a batch can't have {len(operations)} operations", f"give 1 to {BATCH_SIZE}")
-        shard = await self._shard(provider)
-        if proof.old_root != shard.root:
-            raise Refused("the ledger's root has moved", "rebuild the batch on the present one")
-        head, closed = shard.head, set[LeaseId]()
-        for position, operation in enumerate(operations):
-            self._check(sender, provider, operation)
-            if operation.leaf.lease in closed or not (operation.moves or operation.voucher):
-                raise Refused("the batch contradicts itself", "plan the batch again")
-            if operation.insert:
-                leaf = operation.leaf
-                if shard.queue[head : head + 1] != [Deposit(leaf.lease, leaf.key, leaf.deposit)]:
-                    raise Refused(
-                        f"operation {position} is not the next deposit in the queue",
-                        "insert deposits in order",
-                    )
-                head += 1
-            if operation.close:
-                closed.add(operation.leaf.lease)
-        await self._verify(operations, proof)
-        shard.root, shard.head = proof.new_root, head
-        for operation in operations:
-            shard.owed += operation.earned
-            if operation.close:
-                record = self.leases[operation.leaf.lease]
-                self.balances[record.client] += operation.refund
-                self.leases[operation.leaf.lease] = replace(
-                    record, closed=True, paid=operation.amount, seconds=operation.seconds
-                )
-
-    async def collect(self, provider: Address) -> None:
-        shard = await self._shard(provider)
-        if not shard.owed:
-            raise Refused("the ledger owes nothing", "settle first")
-        record = self.registry.get(provider)
-        self.wallets[record.payout if record else provider] += shard.owed
-        shard.owed = ZERO
-
-    def review(self, sender: Address, review: Review) -> None:
+    def review(self, sender: Address, order: Order, review: Review) -> None:
         record = self.leases.get(review.lease)
-        if record is None or record.client != sender:
+        if record is None or record.client != sender or review.lease != lease_id_of(self.signing.order_hash(order)):
             raise Refused(f"{sender} is not the lease's client", "send it from the client's wallet")
         if not record.closed:
             raise Refused("the lease is not settled yet", "review it once the provider has redeemed it")
         if record.reviewed:
             raise Refused("the lease is reviewed already", "a lease takes one review")
         self.leases[review.lease] = replace(record, reviewed=True)
-        price = self._prices[review.lease][0].per_second.value
+        price = order.price.per_second.value
         weight = min(record.seconds, record.paid.value // price) if price else 0
-        known = self.standings.get(record.provider, Standing(0, 0, 0))
-        self.standings[record.provider] = Standing(
-            known.reviews + 1, known.weight_seconds + weight, known.weighted_stars + weight * review.stars
+        known = self.state.standings.get(record.provider, Standing(0, 0, 0))
+        self.state.standings[record.provider] = Standing(
+            known.reviews + 1,
+            known.weight_seconds + weight,
+            known.weighted_stars + weight * review.stars,
+            known.amount + record.paid,
+            known.amount_stars + record.paid.value * review.stars,
         )
 
-    def _check(self, sender: Address, provider: Address, operation: Operation) -> None:
-        """What only the chain knows of an operation: whose the lease is, and who may do this now."""
-        record = self.leases.get(operation.leaf.lease)
-        if record is None or record.provider != provider:
-            raise Refused("a lease of the batch is another provider's", "plan the batch again")
-        if record.closed:
-            raise Refused("the lease is closed in the ledger", "leave it out of the batch")
-        if sender == provider:
-            return
-        _, opened, from_ = self._prices[operation.leaf.lease]
-        if flags_of(operation) == INSERT:
-            from_ = opened + WINDOW
-        elif not operation.close:
-            raise Refused("only the provider may claim without closing", "send it from the operator's wallet")
-        if self._clock.now() < from_:
-            raise Refused(f"only the provider may do this before {from_}", "wait until then")
+    # The ledger, as far as it pays out.
 
-    async def _verify(self, operations: Sequence[Operation], proof: Proof) -> None:
-        """The proof must hold for the words of *these* operations, whatever words it came with."""
-        domain = await self._checker.domain(self.deployment.chain_id, self.deployment.ledger)
-        words = batch_words(int(domain, 16), int(proof.old_root, 16), int(proof.new_root, 16), operations)
-        r = challenge(words, int(proof.c, 16))
-        ours = replace(proof, r=hex_word(r), e=hex_word(evaluation(words, r)))
-        if not await self._checker.check_proof(ours):
-            raise Refused("the proof does not hold", "prove the batch again with the deployment's keys")
+    async def settle(
+        self, sender: Address, provider: Address, operations: Sequence[Operation], proof: Proof, at: Moment
+    ) -> None:
+        await self.state.ledger.settle(sender, provider, operations, proof, at)
 
-    async def _shard(self, provider: Address) -> _Shard:
-        if provider not in self._shards:
-            self._shards[provider] = _Shard(await self._checker.root([]), [])
-        return self._shards[provider]
+    def collect(self, provider: Address) -> None:
+        owed = self.state.ledger.collect(provider)
+        record = self.state.registry.get(provider)
+        self.wallets[record.payout if record else provider] += owed
+
+    def _is(self, sender: Address, party: Address, role: str) -> None:
+        if sender != party:
+            raise Refused(f"{sender} is not the lease's {role}", f"send it from the {role}'s wallet")

@@ -178,6 +178,10 @@ class ProviderApi:
         signed = (end_from_json(end), text_of(end.get("signature"), 132)) if end is not None else None
         return RemoteLease(amount_of(raw.get("paid")), whole(raw.get("seconds")), signed)
 
+    async def topped_up(self, lease: LeaseId) -> int:
+        """Say that the chain has a higher deposit. Returns the seconds that the provider then has it good for."""
+        return whole((await self._call("POST", f"/v1/leases/{lease}/topup", {})).get("max_seconds"))
+
     async def end(self, lease: LeaseId, end: End, signature: str) -> tuple[End, str]:
         """Hand in our signed End. Returns the provider's own and its signature, for the caller to check."""
         raw = await self._call("POST", f"/v1/leases/{lease}/end", end_to_json(end) | {"signature": signature})

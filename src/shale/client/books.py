@@ -26,9 +26,12 @@ from shale.market.lease import EndReason, LeaseState
 from shale.market.order import Acceptance, order_from_json, order_to_json
 from shale.units import AttoFil, OrderHash
 
-VERSION = 2
+VERSION = 3
 """Of the tables, kept in `PRAGMA user_version`: a later one is refused, not guessed at."""
-UPGRADES = {1: "ALTER TABLE leases ADD COLUMN fault TEXT NOT NULL DEFAULT ''"}
+UPGRADES = {
+    1: "ALTER TABLE leases ADD COLUMN fault TEXT NOT NULL DEFAULT ''",
+    2: "ALTER TABLE leases ADD COLUMN extra_seconds BIGINT NOT NULL DEFAULT 0",
+}
 """What makes the next version of an earlier one."""
 
 GONE = (LeaseState.ENDED.value, LeaseState.SETTLED.value)
@@ -64,6 +67,8 @@ leases = Table(
     Column("settled_seconds", BigInteger, nullable=True),
     Column("reviewed", Boolean, nullable=False, default=False),
     Column("fault", Text, nullable=False, server_default=""),
+    # By how much the lease was topped up.
+    Column("extra_seconds", BigInteger, nullable=False, server_default="0"),
     Index("living_names", "name", unique=True, sqlite_where=text("state NOT IN ('ended', 'settled')")),
 )
 
@@ -96,6 +101,7 @@ def values_of(rental: Rental) -> dict[str, Any]:
         "settled_seconds": rental.settled_seconds,
         "reviewed": rental.reviewed,
         "fault": rental.fault,
+        "extra_seconds": rental.extra_seconds,
     }
 
 
@@ -135,4 +141,5 @@ def _read(row: Row[Any]) -> Rental:
         settled_seconds=row.settled_seconds,
         reviewed=bool(row.reviewed),
         fault=row.fault,
+        extra_seconds=row.extra_seconds,
     )

@@ -7,8 +7,6 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-
 from shale.chain.chain import Chain
 from shale.client.api import ProviderApi, end_to_json
 from shale.client.discovery import Door
@@ -17,6 +15,7 @@ from shale.client.sshconfig import write_ssh_config
 from shale.client.store import Store
 from shale.clock import Clock
 from shale.errors import Closed, Refused, ShaleError, Unavailable
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.market.signing import SigningDomain
@@ -34,7 +33,7 @@ class Ending:
     """The parts that it takes to end. `chain` is opened only if the provider can't be reached."""
 
     home: Home
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
     store: Store
     clock: Clock

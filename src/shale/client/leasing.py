@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
-from eth_account.signers.local import LocalAccount
-
 from shale.chain.chain import Chain, Receipt
 from shale.client.api import ProviderApi
 from shale.client.discovery import Door
@@ -24,6 +22,7 @@ from shale.client.store import Store
 from shale.client.verifying import keep_offer
 from shale.clock import Clock
 from shale.errors import ConfigError, InputRefused, ShaleError
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.signing import SigningDomain
@@ -49,7 +48,7 @@ class Leasing:
     network: str
     chain: Chain
     prover: Prover
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
     store: Store
     clock: Clock

@@ -67,6 +67,8 @@ class Rental:
     reviewed: bool
     fault: str = ""
     """What the provider said last of a fault in the lease's dataset; printable."""
+    extra_seconds: int = 0
+    """By how much the lease was topped up."""
 
     @property
     def id(self) -> LeaseId:
@@ -77,8 +79,14 @@ class Rental:
         return self.order.price
 
     @property
+    def max_seconds(self) -> int:
+        """The time that the deposit is good for: what was ordered, and what was topped up."""
+        return self.order.max_seconds + self.extra_seconds
+
+    @property
     def collateral(self) -> AttoFil:
-        return self.order.collateral
+        """The deposit that is locked for the lease."""
+        return self.price.over(self.max_seconds)
 
     @property
     def left(self) -> AttoFil:

@@ -182,6 +182,11 @@ class Store:
         with self._begin() as connection:
             return _update(connection, lease, fault=fault)
 
+    def set_extra_seconds(self, lease: LeaseId, extra_seconds: int) -> Rental:
+        """The chain has a higher deposit than was ordered: so much more may be signed."""
+        with self._begin() as connection:
+            return _update(connection, lease, extra_seconds=extra_seconds)
+
     def set_reviewed(self, lease: LeaseId) -> Rental:
         with self._begin() as connection:
             return _update(connection, lease, reviewed=True)

@@ -12,8 +12,7 @@ from shale.market.signing import SigningDomain
 from shale.paths import Home
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
+    from shale.market.accounts import Account
     from shale.proofs.prover import Prover
 
 
@@ -27,11 +26,13 @@ def signing_of(network: Network) -> SigningDomain:
 
 
 @asynccontextmanager
-async def chain_of(network: Network, account: LocalAccount | None = None) -> AsyncIterator[Chain]:
+async def chain_of(network: Network, account: Account | None = None) -> AsyncIterator[Chain]:
     """The network's contracts, checked to be there, as this wallet (or nobody) sees them."""
     from shale.chain.fvm import FvmChain
 
-    chain = FvmChain(network.deployment, network.rpc_url, account)
+    # A wallet's transactions outlive the command that makes them.
+    database = Home.default().client / "chain.db" if account else None
+    chain = FvmChain(network.deployment, network.rpc_url, account, database=database, finality=network.finality)
     try:
         await chain.check()
         yield chain

@@ -10,13 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account.messages import SignableMessage, encode_defunct
-from eth_account.signers.local import LocalAccount
-
 from shale.errors import InputRefused
+from shale.market.accounts import Signer, sign_digest
 from shale.market.offer import MAX_DESCRIPTION, MAX_LICENCE, MAX_PIECES, canonical
 from shale.market.order import text_of, whole
-from shale.market.signing import check_message
+from shale.market.signing import check_digest, text_digest
 from shale.units import Address, Cid, checked_address, checked_piece_cid
 from shale.wire import read_json
 
@@ -59,10 +57,10 @@ class SignedManifest:
     signature: str
 
 
-def sign(manifest: Manifest, account: LocalAccount) -> SignedManifest:
+def sign(manifest: Manifest, account: Signer) -> SignedManifest:
     """Raises InputRefused for one that could not be read again."""
     checked = _manifest(_to_json(manifest))
-    signature = "0x" + bytes(account.sign_message(_message(checked)).signature).hex()
+    signature = "0x" + sign_digest(account, _digest(checked)).hex()
     return SignedManifest(checked, checked_address(account.address), signature)
 
 
@@ -91,12 +89,12 @@ def manifest_from_json(raw: object) -> SignedManifest:
         signature = text_of(raw["signature"], 132)
     except InputRefused as error:
         raise InputRefused(f"the manifest is malformed: {error.message}", error.hint or _HINT) from None
-    check_message(_message(manifest), signature, signer, "manifest")
+    check_digest(_digest(manifest), signature, signer, "manifest")
     return SignedManifest(manifest, signer, signature)
 
 
-def _message(manifest: Manifest) -> SignableMessage:
-    return encode_defunct(_HEADING + canonical(_to_json(manifest)))
+def _digest(manifest: Manifest) -> bytes:
+    return text_digest(_HEADING + canonical(_to_json(manifest)))
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Report:
     training: dict[str, Any] = field(default_factory=dict)
     settlement: dict[str, Any] = field(default_factory=dict)
     review: dict[str, Any] = field(default_factory=dict)
+    exit: dict[str, Any] = field(default_factory=dict)
     error: str = ""
 
     @contextmanager
@@ -57,12 +58,15 @@ class Report:
         self.console.print(f"   [dim]│[/] {line}", highlight=False, markup=True, soft_wrap=True)
 
     def check_money(self) -> None:
-        """Raise Refused unless collateral = received + refund, to the attoFIL."""
-        collateral = self.lease["collateral_attofil"]
-        received = self.settlement["provider_received_attofil"]
-        refund = self.settlement["client_refund_attofil"]
+        """Raise Refused unless each lease's deposit, and the batch's by balances, is split to the attoFIL."""
+        collateral, settled = self.lease["collateral_attofil"], self.settlement
+        received, refund = settled["provider_received_attofil"], settled["client_refund_attofil"]
         if collateral != received + refund or received != self.lease["paid_attofil"]:
             raise Refused(f"the money does not add up: {collateral} locked, {received} received, {refund} refunded")
+        for name, total in (("paid", "batch_received"), ("refund", "batch_refund")):
+            whole, parts = settled[f"{total}_attofil"], sum(item[f"{name}_attofil"] for item in settled["leases"])
+            if whole != parts:
+                raise Refused(f"the batch does not add up: {whole} moved, {parts} in its leases ({name})")
 
     def write(self, path: Path, ok: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,13 +78,14 @@ class Report:
             "training": self.training,
             "settlement": self.settlement,
             "review": self.review,
+            "exit": self.exit,
         }
         if self.error:
             raw["error"] = self.error
         write_private(path, (json.dumps(raw, indent=2) + "\n").encode(), 0o644)
 
     def summary(self) -> None:
-        table = Table(title="One lease, from order to review", show_header=False, title_style="bold", min_width=60)
+        table = Table(title="A lease, from order to review", show_header=False, title_style="bold", min_width=60)
         table.add_column(style="cyan")
         table.add_column()
         lease, settlement, dataset = self.lease, self.settlement, self.dataset
@@ -96,12 +101,15 @@ class Report:
         table.add_row("ended", lease["end_reason"])
         table.add_row(
             "proof",
-            f"batch of {settlement['batch_size']}, {settlement['constraints']} constraints, "
+            f"{settlement['batch_size']} leases in one of size {settlement['circuit_size']}, "
+            f"{settlement['constraints']} constraints, "
             f"{settlement['prove_seconds']:.2f} s, {settlement['verify_gas']} gas to verify",
         )
         table.add_row("collateral", str(AttoFil(lease["collateral_attofil"])))
         table.add_row("= received", str(AttoFil(settlement["provider_received_attofil"])))
         table.add_row("+ refunded", str(AttoFil(settlement["client_refund_attofil"])))
         table.add_row("review", f"{self.review['stars']} stars, weight {self.review['weight_seconds']} s")
+        back = AttoFil(self.exit["refund_attofil"])
+        table.add_row("exit", f"{back} back from a dead provider, by a proof of {self.exit['prove_seconds']:.2f} s")
         table.add_row("whole demo", f"{sum(step.seconds for step in self.steps):.1f} s")
         self.console.print(table)

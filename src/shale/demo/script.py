@@ -13,13 +13,14 @@ import shale
 from shale.chain.lotus import EPOCH_SECONDS
 from shale.chain.lotus_desk import GENESIS
 from shale.clock import SystemClock
+from shale.demo.exit import leave_a_dead_provider
 from shale.demo.ledger import ChainView
 from shale.demo.report import Report
+from shale.demo.settle import PAYOUT, lease_company, settle
 from shale.demo.stage import Stage
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.units import AttoFil, format_bytes
 
-_PAYOUT = "0x000000000000000000000000000000000000dEaD"
 _MINER, _SECTOR, _CLAIM = 1000, 1, 5432
 _SAMPLE = 32
 _PRIMES = "664579 primes below 10000000"
@@ -41,10 +42,11 @@ def play(stage: Stage, report: Report, image: str, epochs: int) -> None:
     client = _fund_client(stage, report)
     _find(stage, report, root)
     lease = _lease(stage, report, root, image)
+    company = lease_company(stage, report, image)
     _prove_dataset(stage, report, lease["name"], packed)
     _train(stage, report, lease["name"], epochs)
     _build(stage, report, lease["name"])
-    _settle(stage, report, view, lease, provider, client)
+    settle(stage, report, view, lease, company, provider, client)
     with report.step("review the provider") as step:
         stage.client("review", lease["name"], "--stars", "5", "--comment", "the digits were where it said")
         standing = view.standing(provider)
@@ -55,6 +57,7 @@ def play(stage: Stage, report: Report, image: str, epochs: int) -> None:
         stars = standing.weighted_stars // standing.weight_seconds
         report.review = {"stars": stars, "weight_seconds": standing.weight_seconds}
         step.detail = f"{stars} stars, weighted by {standing.weight_seconds} proven seconds"
+    leave_a_dead_provider(stage, report, view, image, client)
 
 
 def examples() -> Path:
@@ -100,7 +103,7 @@ def _raise_provider(stage: Stage, report: Report, image: str, packed: dict[str, 
         lotus = stage.raise_lotus(_claims(stage, packed))
         made = stage.provider(
             "provider", "init", "--name", "demo-provider", "--port", str(stage.api_port),
-            "--gateway-port", str(stage.gateway_port), "--image", image, "--tick", "1s", "--payout", _PAYOUT,
+            "--gateway-port", str(stage.gateway_port), "--image", image, "--tick", "1s", "--payout", PAYOUT,
             "--volume-driver", stage.volume_driver, "--lotus", lotus, "--miner", f"f0{_MINER}",
         )  # fmt: skip
         stage.provider("chain", "fund", made["operator"], "100 FIL")
@@ -206,45 +209,3 @@ def _watched(stage: Stage, name: str) -> dict[str, Any]:
     """What `shale watch` shows of the lease now."""
     [seen] = stage.client("watch", name, "--once")["leases"]
     return dict(seen)
-
-
-def _settle(stage: Stage, report: Report, view: ChainView, lease: dict[str, Any], provider: str, client: str) -> None:
-    with report.step("the client ends the lease; both sides sign the final state") as step:
-        stage.client("end", lease["name"])
-        [held] = [
-            item for item in stage.provider("provider", "status")["leases"] if item["lease_id"] == lease["lease_id"]
-        ]
-        report.lease.update(
-            paid_attofil=int(held["paid_attofil"]), paid_seconds=held["seconds"], end_reason=held["end_reason"]
-        )
-        step.detail = f"{held['end_reason']} after {held['seconds']} paid seconds: {AttoFil(int(held['paid_attofil']))}"
-    with report.step("prove the vouchers, post the batch, collect and refund") as step:
-        before = view.balances(_PAYOUT, client)
-        held_before = view.held_by_ledger()
-        batches = stage.provider("provider", "settle", "--now", timeout=900)
-        if len(batches) != 1:
-            raise Refused(f"{len(batches)} batches were posted instead of one")
-        [batch] = batches
-        after = view.balances(_PAYOUT, client)
-        record = view.lease(lease["lease_id"])
-        if not record.closed:
-            raise Refused("the chain does not show the lease closed")
-        report.lease["collateral_attofil"] = record.collateral.value
-        report.lease["ticks"] = record.seconds // lease["tick_seconds"]
-        # Solvency: the contract holds the locked collateral and the clients' free balances, then only the latter.
-        if held_before != before.client + record.collateral.value or view.held_by_ledger() != after.client:
-            raise Refused("the ledger's contract holds other money than what it owes")
-        report.settlement = {
-            "batch_size": batch["operations"],
-            "constraints": batch["constraints"],
-            "prove_seconds": batch["prove_seconds"],
-            "verify_gas": view.verify_gas(batch["tx"]),
-            "tx": batch["tx"],
-            "provider_received_attofil": after.payout - before.payout,
-            "client_refund_attofil": after.client - before.client,
-        }
-        report.check_money()
-        step.detail = (
-            f"received {AttoFil(report.settlement['provider_received_attofil'])}, "
-            f"refunded {AttoFil(report.settlement['client_refund_attofil'])}"
-        )

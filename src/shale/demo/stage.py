@@ -124,6 +124,13 @@ class Stage:
         raw, self._provider_process = self._raise("provider", "provider", "up")
         return raw
 
+    def kill_provider(self) -> None:
+        """End the provider's daemon as a crash does, with nothing cleared up."""
+        assert self._provider_process is not None, "it was raised before"
+        self._provider_process.kill()
+        self._provider_process.wait()
+        self._provider_process = None
+
     def raise_lotus(self, claims: Path) -> str:
         """Start the Lotus-shaped endpoint over a file of claims; its URL."""
         raw, process = self._raise("lotus", "chain", "lotus", "--claims", str(claims), "--port", str(self.lotus_port))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shale.errors import InputRefused
-from shale.units import LeaseId
+from shale.units import ZERO, AttoFil, LeaseId
 
 MAX_COMMENT_BYTES = 280
 
@@ -27,11 +27,16 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the chain knows of a provider: reviews, the sum of weights (seconds) and of stars times weight."""
+    """What the chain knows of a provider: reviews, the sum of weights (seconds) and of stars times weight.
+
+    `amount` is what was paid in the reviewed leases, `amount_stars` its sum times stars, in attoFIL.
+    """
 
     reviews: int
     weight_seconds: int
     weighted_stars: int
+    amount: AttoFil = ZERO
+    amount_stars: int = 0
 
     @property
     def stars_tenths(self) -> int | None:

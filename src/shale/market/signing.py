@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
-from eth_account.signers.local import LocalAccount
-from eth_utils.crypto import keccak
-
 from shale.errors import InputRefused
+from shale.hashes import keccak
+from shale.market.accounts import Signer, recover, sign_digest
 from shale.market.offer import SignedOffer, offer_from_contents
 from shale.market.order import Acceptance, Confirmation, End, Order, Reading
 from shale.units import Address, OrderHash
@@ -28,11 +25,30 @@ _FIELDS: dict[str, str] = {
     "Reading": "bytes32 order,uint64 tick,uint64 numSeconds,uint96 due,uint64 at",
 }
 _TYPES = {
-    name: [dict(zip(("type", "name"), field.split(" "), strict=True)) for field in fields.split(",")]
+    name: [(kind, key) for kind, _, key in (field.partition(" ") for field in fields.split(","))]
     for name, fields in _FIELDS.items()
 }
+_DOMAIN = "string name,string version,uint256 chainId,address verifyingContract"
 
 Signable = Order | Acceptance | Confirmation | End | Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A typed message (EIP-712): the domain's hash and the struct's, 32 bytes each."""
+
+    header: bytes
+    body: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes that are signed."""
+        return keccak(b"\x19\x01" + self.header + self.body)
+
+
+def text_digest(text: bytes) -> bytes:
+    """What is signed for a text (EIP-191, personal_sign)."""
+    return keccak(b"\x19Ethereum Signed Message:\n" + str(len(text)).encode() + text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +58,26 @@ class SigningDomain:
     chain_id: int
     market: Address
 
-    def _message(self, name: str, values: dict[str, Any]) -> SignableMessage:
-        separator = {
-            "name": "Shale",
-            "version": "1",
-            "chainId": self.chain_id,
-            "verifyingContract": self.market,
-        }
-        return encode_typed_data(separator, {name: _TYPES[name]}, values)
+    def _message(self, name: str, values: dict[str, Any]) -> Message:
+        separator = (
+            keccak(f"EIP712Domain({_DOMAIN})".encode())
+            + keccak(b"Shale")
+            + keccak(b"1")
+            + _word("uint256", self.chain_id)
+            + _word("address", self.market)
+        )
+        body = keccak(f"{name}({_FIELDS[name]})".encode())
+        for kind, key in _TYPES[name]:
+            body += _word(kind, values[key])
+        return Message(keccak(separator), keccak(body))
 
-    def message(self, item: Signable) -> SignableMessage:
+    def message(self, item: Signable) -> Message:
         """The EIP-712 message of an item, ready to sign or recover."""
         return self._message(type(item).__name__, words(item))
 
     def digest(self, item: Signable) -> str:
         """The 32 bytes that are signed, 0x-hex."""
-        message = self.message(item)
-        return "0x" + keccak(b"\x19" + message.version + message.header + message.body).hex()
+        return "0x" + self.message(item).digest.hex()
 
     def order_hash(self, order: Order) -> OrderHash:
         return OrderHash(self.digest(order))
@@ -67,14 +86,14 @@ class SigningDomain:
         """The struct hash alone, as one item refers to another, 0x-hex."""
         return "0x" + self.message(item).body.hex()
 
-    def sign(self, item: Signable, account: LocalAccount) -> str:
-        return "0x" + bytes(account.sign_message(self.message(item)).signature).hex()
+    def sign(self, item: Signable, account: Signer) -> str:
+        return "0x" + sign_digest(account, self.message(item).digest).hex()
 
     def check(self, item: Signable, signature: object, signer: Address) -> None:
         """Raise InputRefused unless `signer` signed `item`."""
-        check_message(self.message(item), signature, signer, type(item).__name__.lower())
+        check_digest(self.message(item).digest, signature, signer, type(item).__name__.lower())
 
-    def offer_message(self, provider: Address, contents: bytes, issued_at: int, expires_at: int) -> SignableMessage:
+    def offer_message(self, provider: Address, contents: bytes, issued_at: int, expires_at: int) -> Message:
         values = {
             "provider": provider,
             "contents": keccak(contents),
@@ -88,10 +107,10 @@ class SigningDomain:
         message = self.offer_message(signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at)
         return "0x" + message.body.hex()
 
-    def sign_offer(self, contents: bytes, issued_at: int, expires_at: int, account: LocalAccount) -> SignedOffer:
+    def sign_offer(self, contents: bytes, issued_at: int, expires_at: int, account: Signer) -> SignedOffer:
         offer = offer_from_contents(contents)
         message = self.offer_message(offer.provider, contents, issued_at, expires_at)
-        signature = "0x" + bytes(account.sign_message(message).signature).hex()
+        signature = "0x" + sign_digest(account, message.digest).hex()
         return SignedOffer(offer, contents, issued_at, expires_at, signature)
 
     def check_offer(self, signed: SignedOffer, now: int) -> None:
@@ -99,26 +118,36 @@ class SigningDomain:
         if not signed.issued_at - 300 <= now < signed.expires_at:
             raise InputRefused("the offer has expired", "ask the provider again, and check both clocks")
         message = self.offer_message(signed.offer.provider, signed.contents, signed.issued_at, signed.expires_at)
-        check_message(message, signed.signature, signed.offer.provider, "offer")
+        check_digest(message.digest, signed.signature, signed.offer.provider, "offer")
 
 
-def check_message(message: SignableMessage, signature: object, signer: Address, what: str) -> None:
-    """Raise InputRefused unless `signer` signed this message, in canonical form; `what` names it in the error."""
+def check_digest(digest: bytes, signature: object, signer: Address, what: str) -> None:
+    """Raise InputRefused unless `signer` signed this digest, in canonical form; `what` names it in the error."""
     if not isinstance(signature, str) or len(signature) != 132 or not signature.startswith("0x"):
         raise InputRefused(f"the {what}'s signature is malformed", "give 0x and 130 hex digits")
     try:
-        raw = bytes.fromhex(signature[2:])
-        # A high s is the same signature again in other bytes; the contracts refuse it, so must we.
-        if int.from_bytes(raw[32:64], "big") > _HALF_ORDER or raw[64] not in (27, 28):
-            raise ValueError("not canonical")
-        recovered = Account.recover_message(message, signature=raw)
-    except Exception as error:  # noqa: BLE001 - the library raises many kinds for hostile bytes
-        raise InputRefused(f"the {what}'s signature is malformed ({type(error).__name__})", "sign it again") from None
+        recovered = recover(digest, bytes.fromhex(signature[2:]))
+    except ValueError:
+        raise InputRefused(f"the {what}'s signature is malformed", "sign it again") from None
     if recovered != signer:
         raise InputRefused(f"the {what} is signed by {recovered}, not by {signer}", "sign it with the right key")
 
 
-_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+def _word(kind: str, value: Any) -> bytes:
+    """A value as one word of a struct. Raises InputRefused for one that doesn't fit its type."""
+    try:
+        if kind == "address":
+            raw = bytes.fromhex(value[2:])
+            if len(raw) == 20:
+                return bytes(12) + raw
+        elif kind == "bytes32":
+            if len(value) == 32:
+                return bytes(value)
+        elif 0 <= value < 1 << int(kind.removeprefix("uint")):
+            return int(value).to_bytes(32, "big")
+    except (TypeError, ValueError):
+        pass
+    raise InputRefused(f"a value does not fit {kind}", "check the message's fields")
 
 
 def text_hash(text: str) -> bytes:

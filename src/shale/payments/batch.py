@@ -1,37 +1,44 @@
-"""Batch: which leases one proof redeems, and what it must come to."""
+"""Batch: which leases one proof redeems, in which window of the tree, and what it must come to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from shale.market.lease import EndReason
 from shale.market.order import PayKey
 from shale.payments.voucher import Voucher
 from shale.units import ZERO, AttoFil, LeaseId
 
 TREE_DEPTH = 20
+SIZES = (1, 8, 64, 256)
+"""The sizes that a batch may have: each has a circuit, keys and a verifier of its own (docs/protocol.md, section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A lease's balance in the provider's tree, at `index`."""
+    """What was redeemed of a lease, in the provider's tree at `index`."""
 
     index: int
     lease: LeaseId
     key: PayKey
-    deposit: AttoFil
     amount: AttoFil = ZERO
     seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One *update lease*: on a new leaf or an open one, with a voucher or without, closing it or not."""
+    """One *update lease*: on a new leaf or an open one, with a voucher or without, closing it or not.
+
+    `reason` is why the lease ended; it goes to the chain with a close.
+    """
 
     leaf: Leaf
     insert: bool
     close: bool
     voucher: Voucher | None
+    reason: EndReason = EndReason.NONE
 
     @property
     def amount(self) -> AttoFil:
@@ -46,80 +53,148 @@ class Operation:
         """What the provider gains by it."""
         return self.amount - self.leaf.amount
 
-    @property
-    def refund(self) -> AttoFil:
-        """What goes back to the client: only a close gives any."""
-        return self.leaf.deposit - self.amount if self.close else ZERO
-
-    @property
-    def moves(self) -> bool:
-        """False if it would change nothing."""
-        return self.insert or self.close or bool(self.earned)
-
     def after(self) -> Leaf | None:
         """The leaf that it leaves; None if the index is free again."""
         if self.close:
             return None
-        return Leaf(self.leaf.index, self.leaf.lease, self.leaf.key, self.leaf.deposit, self.amount, self.seconds)
+        return Leaf(self.leaf.index, self.leaf.lease, self.leaf.key, self.amount, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operations of one aligned window: slot i is the leaf index `window * size + i`; slots ascend, none twice."""
+
+    size: int
+    window: int
+    operations: tuple[Operation, ...]
+
+    @property
+    def earned(self) -> AttoFil:
+        return sum((operation.earned for operation in self.operations), ZERO)
+
+    @property
+    def leases(self) -> tuple[LeaseId, ...]:
+        return tuple(operation.leaf.lease for operation in self.operations)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimable:
-    """A lease as the provider's books have it, when a batch is put together.
-
-    `queued` is its place in the contract's deposit queue, None once its leaf stands in the tree.
-    """
+    """A lease as the provider's books have it, when a batch is put together. `leaf` is None outside of the tree."""
 
     lease: LeaseId
     key: PayKey
     deposit: AttoFil
     ended: bool
     voucher: Voucher | None
-    queued: int | None
     leaf: Leaf | None
+    reason: EndReason = EndReason.NONE
+
+    @property
+    def redeemed(self) -> AttoFil:
+        return self.leaf.amount if self.leaf else ZERO
+
+    @property
+    def grown(self) -> AttoFil:
+        """What its voucher is worth beyond what was redeemed."""
+        amount = self.voucher.amount if self.voucher else ZERO
+        return amount - self.redeemed if amount > self.redeemed else ZERO
+
+    @property
+    def moves(self) -> bool:
+        """A batch can do something for it. One that ended with nothing paid and no leaf is refunded without a proof."""
+        return bool(self.grown) or (self.ended and self.leaf is not None)
+
+    def operation(self, index: int) -> Operation:
+        """What a batch does with it; a new leaf gets `index`."""
+        leaf = self.leaf or Leaf(index, self.lease, self.key)
+        voucher = self.voucher if self.grown else None
+        reason = self.reason if self.ended else EndReason.NONE
+        return Operation(leaf, self.leaf is None, self.ended, voucher, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A batch's proof. Words are 0x-hex; `words` is the batch data m, `proof` eight words of Groth16."""
+    """A batch's proof. Words are 0x-hex: `words` the batch data m, if asked for, `proof` eight words of Groth16."""
 
+    size: int
+    window: int
     old_root: str
     new_root: str
+    earned: AttoFil
     c: str
     r: str
     e: str
     proof: tuple[str, ...]
-    words: tuple[str, ...]
     constraints: int
+    witness_seconds: float
     prove_seconds: float
+    words: tuple[str, ...] = ()
 
 
 def plan_batch(
-    claimables: Iterable[Claimable], leaves: Iterable[Leaf], most: int, demanded: LeaseId | None = None
-) -> list[Operation]:
-    """The operations of the next batch, at most `most`.
+    claimables: Iterable[Claimable],
+    leaves: Iterable[Leaf],
+    sizes: Collection[int] = SIZES,
+    demanded: LeaseId | None = None,
+) -> Batch | None:
+    """The next batch, or None if there is nothing to do for anybody.
 
-    Deposits are inserted in the order of the contract's queue, without a gap, since the contract takes no other;
-    then open leaves whose lease has ended or whose voucher has grown. Free indices are used from the lowest.
-
-    While a lease's close is demanded the contract takes no batch but one that closes it, or, as long as its deposit
-    lies deeper in the queue than a batch reaches, bare insertions.
+    `leaves` are all of the tree's, `sizes` those that can be proven. The batch serves the lease whose close is demanded
+    (without it the contract takes none), then as many ended leases as one window can, then as many grown vouchers; and
+    among batches that serve the same, it is the smallest one, at the lowest window. A lease that isn't in the tree
+    rides on any free slot: leases that pay on thereby gather in the windows that are in use.
     """
-    used = {leaf.index for leaf in leaves}
-    free = (index for index in range(2**TREE_DEPTH) if index not in used)
     items = [replace(item, ended=True) if item.lease == demanded else item for item in claimables]
-    queue = sorted((item for item in items if item.queued is not None), key=lambda item: item.queued or 0)
-    if any(item.lease == demanded for item in queue[most:]):
-        return [
-            Operation(Leaf(next(free), item.lease, item.key, item.deposit), True, False, None) for item in queue[:most]
-        ]
-    operations = [
-        Operation(Leaf(next(free), item.lease, item.key, item.deposit), True, item.ended, item.voucher)
-        for item in queue
-    ]
-    for item in items:
-        if item.leaf is not None:
-            grown = item.voucher if item.voucher and item.voucher.amount > item.leaf.amount else None
-            operation = Operation(item.leaf, False, item.ended, grown)
-            operations.insert(0 if item.lease == demanded else len(operations), operation)
-    return [operation for operation in operations if operation.moves][:most]
+    wanted = sorted((item for item in items if item.moves), key=lambda item: _rank(item, demanded))
+    if not wanted or (demanded is not None and wanted[0].lease != demanded):
+        return None
+    used = sorted(leaf.index for leaf in leaves)
+    best: tuple[tuple[int, int, int], int, int, list[Claimable]] | None = None
+    for size in sorted(sizes):
+        for window, served in _windows(wanted, used, size):
+            score = _score(served, demanded)
+            if best is None or score > best[0]:
+                best = (score, size, window, served)
+    if best is None or (demanded is not None and not best[0][0]):
+        return None
+    _, size, window, served = best
+    return Batch(size, window, tuple(_operations(served, set(used), size, window)))
+
+
+def _rank(item: Claimable, demanded: LeaseId | None) -> tuple[bool, bool, int]:
+    """Who comes first: the demanded one, the ended ones, then who has most to redeem."""
+    return item.lease != demanded, not item.ended, -item.grown.value
+
+
+def _score(served: Iterable[Claimable], demanded: LeaseId | None) -> tuple[int, int, int]:
+    counts = [0, 0, 0]
+    for item in served:
+        counts[0 if item.lease == demanded else 1 if item.ended else 2] += 1
+    return counts[0], counts[1], counts[2]
+
+
+def _windows(wanted: list[Claimable], used: list[int], size: int) -> Iterable[tuple[int, list[Claimable]]]:
+    """The windows worth a look, and whom each would serve: all in which a leaf stands, and the first empty one."""
+    standing: defaultdict[int, list[Claimable]] = defaultdict(list)
+    arriving: list[Claimable] = []
+    for item in wanted:
+        if item.leaf is None:
+            arriving.append(item)
+        else:
+            standing[item.leaf.index // size].append(item)
+    taken: defaultdict[int, int] = defaultdict(int)
+    for index in used:
+        taken[index // size] += 1
+    last = 2**TREE_DEPTH // size
+    empty = next((window for window in range(last) if window not in taken), None)
+    for window in sorted({*taken, *(() if empty is None else (empty,))}):
+        free = size - taken[window]
+        served = standing[window] + arriving[:free]
+        if served:
+            yield window, served
+
+
+def _operations(served: list[Claimable], used: set[int], size: int, window: int) -> list[Operation]:
+    free = (index for index in range(window * size, (window + 1) * size) if index not in used)
+    made = [item.operation(item.leaf.index if item.leaf else next(free)) for item in served]
+    return sorted(made, key=lambda operation: operation.leaf.index)

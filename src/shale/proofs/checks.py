@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from shale.errors import Refused
 from shale.market.order import PayKey
-from shale.payments.batch import Leaf, Operation
+from shale.payments.batch import SIZES, Batch, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
-from shale.payments.words import BATCH_SIZE, batch_words, challenge, evaluation
+from shale.payments.words import batch_words, challenge, evaluation
 from shale.proofs.prover import PaySecret, Prover
 from shale.units import Address, AttoFil, LeaseId
 
 LEDGER = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 LEASE = LeaseId("0x" + "01" * 31)
 OTHER_LEASE = LeaseId("0x" + "02" * 31)
-DEPOSIT = AttoFil(1_000_000)
 
 
 class ProverChecks:
@@ -72,7 +71,7 @@ class ProverChecks:
 
     async def test_a_root_is_of_the_leaves_in_any_order(self, prover: Prover) -> None:
         key = (await prover.keygen()).public
-        one, two = Leaf(0, LEASE, key, DEPOSIT), Leaf(5, OTHER_LEASE, key, DEPOSIT, AttoFil(9), 3)
+        one, two = Leaf(0, LEASE, key), Leaf(5, OTHER_LEASE, key, AttoFil(9), 3)
         assert await prover.root([]) == (await prover.circuit()).empty_root
         assert await prover.root([one, two]) == await prover.root([two, one])
         assert await prover.root([one]) != await prover.root([one, two])
@@ -80,29 +79,63 @@ class ProverChecks:
 
     async def test_two_leaves_of_one_index_are_refused(self, prover: Prover) -> None:
         key = (await prover.keygen()).public
-        leaves = [Leaf(3, LEASE, key, DEPOSIT), Leaf(3, OTHER_LEASE, key, DEPOSIT)]
+        leaves = [Leaf(3, LEASE, key), Leaf(3, OTHER_LEASE, key)]
         await _is_refused(prover.root(leaves))
 
-    async def test_a_lease_is_proven_from_deposit_to_refund(self, prover: Prover) -> None:
+    async def test_many_vouchers_are_verified_in_their_order(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        good = [await prover.sign(secret, domain, LEASE, AttoFil(n), n) for n in range(1, 40)]
+        bad = replace(good[0], amount=AttoFil(2))
+        garbled = replace(good[0], signature="0x00")
+        mixed = [good[0], bad, *good[1:], garbled]
+        valid = await prover.verify_many([(secret.public, voucher) for voucher in mixed], domain)
+        assert valid == [voucher not in (bad, garbled) for voucher in mixed]
+        assert await prover.verify_many([], domain) == []
+        assert await prover.verify_many([(PayKey("junk", "0x1"), good[0])], domain) == [False]
+
+    async def test_the_circuit_has_all_sizes_and_one_hash_of_their_keys(self, prover: Prover) -> None:
+        circuit = await prover.circuit()
+        assert tuple(sorted(size.size for size in circuit.sizes)) == SIZES
+        assert set(circuit.provable) >= {1, 8}
+        assert len(circuit.keys_hash) == 66
+
+    async def test_a_lease_is_proven_from_its_first_leaf_to_its_close(self, prover: Prover) -> None:
         """Two leases in one batch: one comes and pays, one that stood pays more and closes."""
         secret, domain = await _payer(prover)
-        standing = Leaf(4, OTHER_LEASE, secret.public, DEPOSIT, AttoFil(100), 10)
-        arriving = Leaf(0, LEASE, secret.public, DEPOSIT)
+        arriving, standing = Leaf(8, LEASE, secret.public), Leaf(12, OTHER_LEASE, secret.public, AttoFil(100), 10)
         last = await prover.sign(secret, domain, OTHER_LEASE, AttoFil(250), 25)
         first = await prover.sign(secret, domain, LEASE, AttoFil(40), 4)
         operations = [Operation(arriving, True, False, first), Operation(standing, False, True, last)]
-        proof = await prover.prove(domain, [standing], operations)
+        untouched = [Leaf(9, LeaseId("0x" + "03" * 31), secret.public, AttoFil(7), 1), Leaf(700, LEASE, secret.public)]
+        heard: list[tuple[str, int]] = []
+        proof = await prover.prove(
+            domain, 8, 1, [standing, *untouched], operations, lambda stage, done: heard.append((stage, done))
+        )
 
-        assert proof.old_root == await prover.root([standing])
-        assert proof.new_root == await prover.root([replace(arriving, amount=AttoFil(40), seconds=4)])
-        words = batch_words(int(domain, 16), int(proof.old_root, 16), int(proof.new_root, 16), operations)
-        assert [int(word, 16) for word in proof.words] == words
-        assert int(proof.r, 16) == challenge(words, int(proof.c, 16))
-        assert int(proof.e, 16) == evaluation(words, int(proof.r, 16))
+        assert (proof.size, proof.window, proof.earned) == (8, 1, AttoFil(190))
+        assert proof.old_root == await prover.root([standing, *untouched])
+        assert proof.new_root == await prover.root([replace(arriving, amount=AttoFil(40), seconds=4), *untouched])
+        await _has_the_words_of(domain, proof, operations)
         assert await prover.check_proof(proof)
         assert not await prover.check_proof(replace(proof, e="0x" + "0" * 63 + "1"))
         assert not await prover.check_proof(replace(proof, c=proof.e))
+        assert not await prover.check_proof(replace(proof, size=1))
         assert not await prover.check_proof(replace(proof, proof=proof.proof[::-1]))
+        for stage in {stage for stage, _ in heard}:
+            shown = [done for said, done in heard if said == stage]
+            assert shown == sorted(shown)
+            assert 0 <= shown[0] <= shown[-1] <= 1000
+
+    async def test_one_lease_is_inserted_claimed_and_closed_in_a_batch_of_one(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        leaf = Leaf(2, LEASE, secret.public)
+        voucher = await prover.sign(secret, domain, LEASE, AttoFil(40), 4)
+        operations = [Operation(leaf, True, True, voucher)]
+        proof = await prover.prove(domain, 1, 2, [], operations)
+        assert (proof.old_root, proof.new_root) == (await prover.root([]), await prover.root([]))
+        assert proof.earned == AttoFil(40)
+        await _has_the_words_of(domain, proof, operations)
+        assert await prover.check_proof(proof)
 
     async def test_a_lower_amount_is_refused(self, prover: Prover) -> None:
         await _bad_voucher(prover, AttoFil(99), 11)
@@ -110,51 +143,64 @@ class ProverChecks:
     async def test_fewer_seconds_are_refused(self, prover: Prover) -> None:
         await _bad_voucher(prover, AttoFil(101), 9)
 
-    async def test_an_amount_above_the_deposit_is_refused(self, prover: Prover) -> None:
-        await _bad_voucher(prover, DEPOSIT + AttoFil(1), 20)
-
     async def test_another_keys_signature_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
         stranger = await prover.keygen()
-        leaf = Leaf(0, LEASE, secret.public, DEPOSIT)
+        leaf = Leaf(0, LEASE, secret.public)
         voucher = await prover.sign(stranger, domain, LEASE, AttoFil(5), 1)
-        await _is_refused(prover.prove(domain, [leaf], [Operation(leaf, False, False, voucher)]))
+        await _is_refused(prover.prove(domain, 8, 0, [leaf], [Operation(leaf, False, False, voucher)]))
 
     async def test_another_leases_voucher_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
-        leaf = Leaf(0, LEASE, secret.public, DEPOSIT)
+        leaf = Leaf(0, LEASE, secret.public)
         voucher = await prover.sign(secret, domain, OTHER_LEASE, AttoFil(5), 1)
-        await _is_refused(prover.prove(domain, [leaf], [Operation(leaf, False, False, voucher)]))
+        await _is_refused(prover.prove(domain, 8, 0, [leaf], [Operation(leaf, False, False, voucher)]))
 
     async def test_a_raised_voucher_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
-        leaf = Leaf(0, LEASE, secret.public, DEPOSIT)
+        leaf = Leaf(0, LEASE, secret.public)
         voucher = await prover.sign(secret, domain, LEASE, AttoFil(5), 1)
         raised = Voucher(LEASE, AttoFil(6), 1, voucher.signature)
-        await _is_refused(prover.prove(domain, [leaf], [Operation(leaf, False, False, raised)]))
+        await _is_refused(prover.prove(domain, 8, 0, [leaf], [Operation(leaf, False, False, raised)]))
 
     async def test_an_insert_on_a_used_index_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
-        standing = Leaf(2, OTHER_LEASE, secret.public, DEPOSIT)
-        arriving = Leaf(2, LEASE, secret.public, DEPOSIT)
-        await _is_refused(prover.prove(domain, [standing], [Operation(arriving, True, False, None)]))
+        standing = Leaf(2, OTHER_LEASE, secret.public)
+        arriving = Leaf(2, LEASE, secret.public)
+        await _is_refused(prover.prove(domain, 8, 0, [standing], [Operation(arriving, True, False, None)]))
 
     async def test_a_leaf_that_is_not_in_the_tree_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
-        leaf = Leaf(2, LEASE, secret.public, DEPOSIT)
-        await _is_refused(prover.prove(domain, [], [Operation(leaf, False, True, None)]))
+        leaf = Leaf(2, LEASE, secret.public)
+        await _is_refused(prover.prove(domain, 8, 0, [], [Operation(leaf, False, True, None)]))
 
     async def test_an_index_outside_of_the_tree_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
         depth = (await prover.circuit()).depth
-        leaf = Leaf(2**depth, LEASE, secret.public, DEPOSIT)
-        await _is_refused(prover.prove(domain, [], [Operation(leaf, True, False, None)]))
+        leaf = Leaf(2**depth, LEASE, secret.public)
+        await _is_refused(prover.prove(domain, 8, 2**depth // 8, [], [Operation(leaf, True, False, None)]))
 
-    async def test_more_operations_than_the_batch_holds_are_refused(self, prover: Prover) -> None:
+    async def test_an_index_outside_of_the_window_is_refused(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)
-        assert (await prover.circuit()).batch == BATCH_SIZE
-        leaves = [Leaf(i, LeaseId(f"0x{i + 1:062x}"), secret.public, DEPOSIT) for i in range(BATCH_SIZE + 1)]
-        await _is_refused(prover.prove(domain, [], [Operation(leaf, True, False, None) for leaf in leaves]))
+        leaf = Leaf(8, LEASE, secret.public)
+        await _is_refused(prover.prove(domain, 8, 0, [], [Operation(leaf, True, False, None)]))
+
+    async def test_a_slot_that_is_used_twice_is_refused(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        one, two = Leaf(1, LEASE, secret.public), Leaf(1, OTHER_LEASE, secret.public)
+        await _is_refused(prover.prove(domain, 8, 0, [], [Operation(leaf, True, False, None) for leaf in (one, two)]))
+
+    async def test_a_batch_of_nothing_or_of_no_such_size_is_refused(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        await _is_refused(prover.prove(domain, 8, 0, [], []))
+        await _is_refused(prover.prove(domain, 7, 0, [], [Operation(Leaf(0, LEASE, secret.public), True, False, None)]))
+
+
+async def _has_the_words_of(domain: str, proof: Proof, operations: list[Operation]) -> None:
+    batch = Batch(proof.size, proof.window, tuple(operations))
+    words = batch_words(int(domain, 16), int(proof.old_root, 16), int(proof.new_root, 16), batch, proof.earned)
+    assert int(proof.r, 16) == challenge(words, int(proof.c, 16))
+    assert int(proof.e, 16) == evaluation(words, int(proof.r, 16))
 
 
 async def _payer(prover: Prover) -> tuple[PaySecret, str]:
@@ -164,9 +210,9 @@ async def _payer(prover: Prover) -> tuple[PaySecret, str]:
 async def _bad_voucher(prover: Prover, amount: AttoFil, seconds: int) -> None:
     """A leaf at (100, 10) takes no such voucher, however well it is signed."""
     secret, domain = await _payer(prover)
-    leaf = Leaf(0, LEASE, secret.public, DEPOSIT, AttoFil(100), 10)
+    leaf = Leaf(0, LEASE, secret.public, AttoFil(100), 10)
     voucher = await prover.sign(secret, domain, LEASE, amount, seconds)
-    await _is_refused(prover.prove(domain, [leaf], [Operation(leaf, False, False, voucher)]))
+    await _is_refused(prover.prove(domain, 8, 0, [leaf], [Operation(leaf, False, False, voucher)]))
 
 
 async def _is_refused(call: Awaitable[object]) -> None:

@@ -10,16 +10,18 @@ from typing import Any
 from shale.errors import Unavailable
 from shale.market.order import PayKey
 from shale.paths import binary, keys_dir
-from shale.payments.batch import Leaf, Operation, Proof
+from shale.payments.batch import SIZES, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.payments.words import FIELD, hex_word
 from shale.proofs.pipe import KernelPipe
-from shale.proofs.prover import Circuit, PaySecret
+from shale.proofs.prover import Circuit, CircuitSize, PaySecret, Progress
 from shale.units import Address, AttoFil, LeaseId
 
-SECONDS: Mapping[str, float] = {"ledger.prove": 600.0}
+SECONDS: Mapping[str, float] = {"ledger.prove": 3600.0}
 """The time limits of methods; the others have `DEFAULT_SECONDS`."""
 DEFAULT_SECONDS = 30.0
+_MANY = 1024
+"""How many vouchers one call verifies at most."""
 
 
 class KernelProver:
@@ -47,28 +49,30 @@ class KernelProver:
         return Voucher(lease, amount, seconds, _text(result, "signature", _SIGNATURE))
 
     async def verify(self, key: PayKey, domain: str, voucher: Voucher) -> bool:
-        if not (_is_word(key.x) and _is_word(key.y) and _SIGNATURE.fullmatch(voucher.signature)):
+        if not _is_formed(key, voucher):
             return False
-        result = await self._call(
-            "voucher.verify",
-            x=key.x,
-            y=key.y,
-            domain=domain,
-            lease_id=voucher.lease,
-            amount=str(voucher.amount.value),
-            seconds=voucher.seconds,
-            signature=voucher.signature,
-        )
-        return _truth(result, "valid")
+        return _truth(await self._call("voucher.verify", **_signed(key, domain, voucher)), "valid")
+
+    async def verify_many(self, items: Sequence[tuple[PayKey, Voucher]], domain: str) -> list[bool]:
+        valid = [False] * len(items)
+        formed = [at for at, (key, voucher) in enumerate(items) if _is_formed(key, voucher)]
+        for first in range(0, len(formed), _MANY):
+            part = formed[first : first + _MANY]
+            sent = [_signed(items[at][0], domain, items[at][1]) for at in part]
+            result = (await self._call("voucher.verify_many", items=sent)).get("valid")
+            if not isinstance(result, list) or len(result) != len(part):
+                raise _mismatch("valid")
+            for at, raw in zip(part, result, strict=True):
+                valid[at] = _truth({"valid": raw}, "valid")
+        return valid
 
     async def circuit(self) -> Circuit:
         if self._circuit is None:
             result = await self._call("ledger.info")
             self._circuit = Circuit(
-                batch=_count(result, "batch"),
+                sizes=_sizes(result),
                 depth=_count(result, "depth"),
-                constraints=_count(result, "constraints"),
-                vk_hash=_text(result, "vk_hash", _HASH),
+                keys_hash=_text(result, "keys_hash", _HASH),
                 unsafe_development=_truth(result, "unsafe_development"),
                 empty_root=_word(result, "empty_root"),
             )
@@ -80,27 +84,46 @@ class KernelProver:
     async def root(self, leaves: Sequence[Leaf]) -> str:
         return _word(await self._call("ledger.root", leaves=[_leaf(leaf) for leaf in leaves]), "root")
 
-    async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof:
-        result = await self._call(
+    async def prove(
+        self,
+        domain: str,
+        size: int,
+        window: int,
+        leaves: Sequence[Leaf],
+        operations: Sequence[Operation],
+        progress: Progress | None = None,
+    ) -> Proof:
+        result = await self._pipe.call(
             "ledger.prove",
-            domain=domain,
-            leaves=[_leaf(leaf) for leaf in leaves],
-            operations=[_operation(operation) for operation in operations],
+            {
+                "domain": domain,
+                "size": size,
+                "window": window,
+                "leaves": [_leaf(leaf) for leaf in leaves],
+                "operations": [_operation(operation) for operation in operations],
+            },
+            SECONDS["ledger.prove"],
+            progress,
         )
         return Proof(
+            size=size,
+            window=window,
             old_root=_word(result, "old_root"),
             new_root=_word(result, "new_root"),
+            earned=AttoFil(int(_text(result, "earned", _DECIMAL))),
             c=_word(result, "c"),
             r=_word(result, "r"),
             e=_word(result, "e"),
             proof=_words(result, "proof", 8),
-            words=_words(result, "words", 43),
             constraints=_count(result, "constraints"),
+            witness_seconds=_seconds(result, "witness_seconds"),
             prove_seconds=_seconds(result, "prove_seconds"),
         )
 
     async def check_proof(self, proof: Proof) -> bool:
-        result = await self._call("ledger.verify", c=proof.c, r=proof.r, e=proof.e, proof=list(proof.proof))
+        result = await self._call(
+            "ledger.verify", size=proof.size, c=proof.c, r=proof.r, e=proof.e, proof=list(proof.proof)
+        )
         return _truth(result, "valid")
 
     async def close(self) -> None:
@@ -116,7 +139,6 @@ def _leaf(leaf: Leaf) -> dict[str, Any]:
         "lease_id": leaf.lease,
         "x": leaf.key.x,
         "y": leaf.key.y,
-        "deposit": str(leaf.deposit.value),
         "amount": str(leaf.amount.value),
         "seconds": leaf.seconds,
     }
@@ -133,12 +155,48 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
 
 
+def _signed(key: PayKey, domain: str, voucher: Voucher) -> dict[str, Any]:
+    return {
+        "x": key.x,
+        "y": key.y,
+        "domain": domain,
+        "lease_id": voucher.lease,
+        "amount": str(voucher.amount.value),
+        "seconds": voucher.seconds,
+        "signature": voucher.signature,
+    }
+
+
+def _is_formed(key: PayKey, voucher: Voucher) -> bool:
+    """What the kernel would take for a signed voucher at all; it refuses a whole call for one that isn't."""
+    return _is_word(key.x) and _is_word(key.y) and _SIGNATURE.fullmatch(voucher.signature) is not None
+
+
+def _sizes(result: Mapping[str, Any]) -> tuple[CircuitSize, ...]:
+    raw = result.get("sizes")
+    if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
+        raise _mismatch("sizes")
+    sizes = tuple(
+        CircuitSize(
+            _count(entry, "size"),
+            _count(entry, "constraints"),
+            _text(entry, "vk_hash", _HASH),
+            _truth(entry, "provable"),
+        )
+        for entry in raw
+    )
+    if sorted(size.size for size in sizes) != sorted(SIZES):
+        raise _mismatch("sizes")
+    return sizes
+
+
 # The kernel is our own program, but a wrong version of it must be told at once, not crash us later.
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2}){1,128}")
 _WORD = re.compile(r"0x[0-9a-f]{1,64}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{128}")
+_DECIMAL = re.compile(r"[0-9]{1,29}")
 
 
 def _is_word(text: str) -> bool:

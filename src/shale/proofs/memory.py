@@ -12,19 +12,22 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from shale.errors import Refused
+from shale.errors import ConfigError, Refused
 from shale.market.order import PayKey
-from shale.payments.batch import TREE_DEPTH, Leaf, Operation, Proof
+from shale.payments.batch import SIZES, TREE_DEPTH, Batch, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
-from shale.payments.words import BATCH_SIZE, FIELD, batch_words, challenge, evaluation, hex_word
-from shale.proofs.prover import Circuit, PaySecret
+from shale.payments.words import FIELD, batch_words, challenge, check_batch, evaluation, hex_word
+from shale.proofs.prover import Circuit, CircuitSize, PaySecret, Progress
 from shale.units import Address, AttoFil, LeaseId
 
-_VK_HASH = "0x" + sha256(b"shale.memory.vk").hexdigest()
+_KEYS_HASH = "0x" + sha256(b"shale.memory.keys").hexdigest()
 
 
 class MemoryProver:
     """A Prover that needs no process and no keys; any two of them understand each other."""
+
+    def __init__(self, provable: Sequence[int] = SIZES) -> None:
+        self._provable = provable
 
     async def keygen(self) -> PaySecret:
         secret = Ed25519PrivateKey.generate()
@@ -41,8 +44,12 @@ class MemoryProver:
     async def verify(self, key: PayKey, domain: str, voucher: Voucher) -> bool:
         return _signed(key, domain, voucher)
 
+    async def verify_many(self, items: Sequence[tuple[PayKey, Voucher]], domain: str) -> list[bool]:
+        return [_signed(key, domain, voucher) for key, voucher in items]
+
     async def circuit(self) -> Circuit:
-        return Circuit(BATCH_SIZE, TREE_DEPTH, 0, _VK_HASH, True, _root({}))
+        sizes = tuple(CircuitSize(size, 0, _KEYS_HASH, size in self._provable) for size in SIZES)
+        return Circuit(sizes, TREE_DEPTH, _KEYS_HASH, True, _root({}))
 
     async def domain(self, chain_id: int, ledger: Address) -> str:
         return _digest(b"domain", f"{chain_id} {ledger.lower()}".encode())
@@ -50,9 +57,19 @@ class MemoryProver:
     async def root(self, leaves: Sequence[Leaf]) -> str:
         return _root(_tree(leaves))
 
-    async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof:
-        if not 1 <= len(operations) <= BATCH_SIZE:
-            raise Refused(f"a batch of {len(operations)} operations can't be proven", f"give 1 to {BATCH_SIZE}")
+    async def prove(
+        self,
+        domain: str,
+        size: int,
+        window: int,
+        leaves: Sequence[Leaf],
+        operations: Sequence[Operation],
+        progress: Progress | None = None,
+    ) -> Proof:
+        batch = Batch(size, window, tuple(operations))
+        check_batch(batch)
+        if size not in self._provable:
+            raise ConfigError(f"there is no proving key of size {size}", f"shale provider keys make --size {size}")
         tree = _tree(leaves)
         old_root = _root(tree)
         for position, operation in enumerate(operations):
@@ -64,24 +81,29 @@ class MemoryProver:
             if after is not None:
                 tree[after.index] = after
         new_root = _root(tree)
-        words = batch_words(int(domain, 16), int(old_root, 16), int(new_root, 16), operations)
+        words = batch_words(int(domain, 16), int(old_root, 16), int(new_root, 16), batch, batch.earned)
         c = _commitment(words)
         r = challenge(words, int(c, 16))
         e = hex_word(evaluation(words, r))
+        if progress is not None:
+            progress("proof", 1000)
         return Proof(
+            size,
+            window,
             old_root,
             new_root,
+            batch.earned,
             c,
             hex_word(r),
             e,
-            _seal(c, hex_word(r), e),
-            tuple(map(hex_word, words)),
+            _seal(size, c, hex_word(r), e),
             constraints=0,
+            witness_seconds=0.0,
             prove_seconds=0.0,
         )
 
     async def check_proof(self, proof: Proof) -> bool:
-        return proof.proof == _seal(proof.c, proof.r, proof.e)
+        return proof.proof == _seal(proof.size, proof.c, proof.r, proof.e)
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -104,9 +126,8 @@ def _objection(domain: str, tree: dict[int, Leaf], operation: Operation) -> str:
 def _voucher_objection(domain: str, leaf: Leaf, voucher: Voucher) -> str:
     if voucher.lease != leaf.lease or not _signed(leaf.key, domain, voucher):
         return "the voucher's signature is not by the lease's payment key"
-    if voucher.amount < leaf.amount or voucher.seconds < leaf.seconds:
-        return "the voucher is lower than what is redeemed"
-    return "the voucher exceeds the deposit" if voucher.amount > leaf.deposit else ""
+    lower = voucher.amount < leaf.amount or voucher.seconds < leaf.seconds
+    return "the voucher is lower than what is redeemed" if lower else ""
 
 
 def _message(domain: str, lease: LeaseId, amount: AttoFil, seconds: int) -> bytes:
@@ -161,8 +182,8 @@ def _commitment(words: Sequence[int]) -> str:
     return _digest(b"words", b"".join(word.to_bytes(32, "big") for word in words))
 
 
-def _seal(c: str, r: str, e: str) -> tuple[str, ...]:
-    return tuple(_digest(b"proof", f"{part} {c} {r} {e}".encode()) for part in range(8))
+def _seal(size: int, c: str, r: str, e: str) -> tuple[str, ...]:
+    return tuple(_digest(b"proof", f"{part} {size} {c} {r} {e}".encode()) for part in range(8))
 
 
 def _digest(kind: bytes, data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -15,6 +15,9 @@ from shale.process import send
 
 MAX_LINE = 16 << 20
 _STDERR_KEPT = 4096
+
+Progress = Callable[[str, int], None]
+"""Called with the stage of a long call, and how much of it is done, in thousandths."""
 
 
 class KernelPipe:
@@ -35,8 +38,10 @@ class KernelPipe:
         state = "closed" if self._closed else "running" if self._life and self._life.alive else "idle"
         return f"KernelPipe({self._command[0]}, {state})"
 
-    async def call(self, method: str, params: dict[str, Any], limit: float) -> dict[str, Any]:
-        """The method's result.
+    async def call(
+        self, method: str, params: dict[str, Any], limit: float, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """The method's result; `progress` hears what the kernel says of it meanwhile.
 
         Raises what the kernel answers (`Refused`, `ConfigError`, …); `Unavailable` when it dies or takes over
         `limit` seconds: it is stuck then, so it is killed, and the next call has a fresh one.
@@ -50,7 +55,7 @@ class KernelPipe:
             async with asyncio.timeout(limit):
                 async with self._starting:
                     life = await self._living()
-                return await life.ask(number, line)
+                return await life.ask(number, line, progress)
         except TimeoutError:
             if life is not None:
                 life.kill()
@@ -81,6 +86,7 @@ class _Life:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._listening: dict[int, Progress] = {}
         self._last_words = b""
         self._tasks = (asyncio.create_task(self._listen()), asyncio.create_task(self._overhear()))
         self.alive = True
@@ -101,9 +107,11 @@ class _Life:
             raise ConfigError(f"cannot run {command[0]} ({error.strerror})", "run make install") from None
         return cls(process)
 
-    async def ask(self, number: int, line: bytes) -> dict[str, Any]:
+    async def ask(self, number: int, line: bytes, progress: Progress | None) -> dict[str, Any]:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
+        if progress is not None:
+            self._listening[number] = progress
         try:
             if not self.alive:
                 raise self._death()
@@ -114,6 +122,7 @@ class _Life:
             return _result(await answer)
         finally:
             self._waiting.pop(number, None)
+            self._listening.pop(number, None)
 
     async def end(self) -> None:
         """Close its input, which ends it; kill it if it doesn't go."""
@@ -145,6 +154,11 @@ class _Life:
                 answer.set_exception(self._death())
 
     def _deliver(self, message: dict[str, Any]) -> None:
+        if "progress" in message:
+            said, listener = message["progress"], self._listening.get(message["id"])
+            if listener is not None:
+                listener(str(said["stage"])[:32], min(1000, max(0, int(said["done"]))))
+            return
         answer = self._waiting.get(message["id"])
         if answer is not None and not answer.done():
             answer.set_result(message)

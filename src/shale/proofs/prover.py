@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,9 @@ from shale.market.order import PayKey
 from shale.payments.batch import Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.units import Address, AttoFil, LeaseId
+
+Progress = Callable[[str, int], None]
+"""Called while a proof is made, with its stage (witness, proof) and how much of that is done, in thousandths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +27,32 @@ class PaySecret:
 
 
 @dataclass(frozen=True, slots=True)
-class Circuit:
-    """What the prover proves with. `unsafe_development` keys are refused by real deployments."""
+class CircuitSize:
+    """One size of batch. It is `provable` if the proving key is there; any size's proofs can be checked."""
 
-    batch: int
-    depth: int
+    size: int
     constraints: int
     vk_hash: str
+    provable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """What the prover proves with. `unsafe_development` keys are refused by real deployments.
+
+    `keys_hash` is over the verifying keys of all sizes: a ledger is deployed for one.
+    """
+
+    sizes: tuple[CircuitSize, ...]
+    depth: int
+    keys_hash: str
     unsafe_development: bool
     empty_root: str
+
+    @property
+    def provable(self) -> tuple[int, ...]:
+        """The sizes that can be proven here, ascending."""
+        return tuple(sorted(size.size for size in self.sizes if size.provable))
 
 
 class Prover(Protocol):
@@ -49,13 +69,27 @@ class Prover(Protocol):
 
     async def verify(self, key: PayKey, domain: str, voucher: Voucher) -> bool: ...
 
+    async def verify_many(self, items: Sequence[tuple[PayKey, Voucher]], domain: str) -> list[bool]:
+        """Which of the vouchers verify, in their order: any number, on all cores."""
+        ...
+
     async def circuit(self) -> Circuit: ...
 
     async def domain(self, chain_id: int, ledger: Address) -> str: ...
 
     async def root(self, leaves: Sequence[Leaf]) -> str: ...
 
-    async def prove(self, domain: str, leaves: Sequence[Leaf], operations: Sequence[Operation]) -> Proof: ...
+    async def prove(
+        self,
+        domain: str,
+        size: int,
+        window: int,
+        leaves: Sequence[Leaf],
+        operations: Sequence[Operation],
+        progress: Progress | None = None,
+    ) -> Proof:
+        """Prove a batch of `operations`, in ascending slots of the window, on the tree of all `leaves`."""
+        ...
 
     async def check_proof(self, proof: Proof) -> bool: ...
 

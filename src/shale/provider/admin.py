@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shale.addresses import filecoin_form
 from shale.chain.chain import Chain
 from shale.errors import ShaleError
 from shale.market.lease import EndReason, LeaseState
@@ -16,6 +17,7 @@ from shale.provider.api import body, show_error
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
 from shale.provider.lifecycle import Lifecycle
+from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
 from shale.units import Address, checked_lease_id
 
@@ -28,6 +30,7 @@ class AdminApi:
         provider: Address,
         desk: Desk,
         datasets: DatasetRoutes,
+        settling: SettleRoutes,
         lifecycle: Lifecycle,
         settlement: Settlement,
         chain: Chain,
@@ -36,6 +39,7 @@ class AdminApi:
         self._provider = provider
         self._desk = desk
         self._datasets = datasets
+        self._settling = settling
         self._lifecycle = lifecycle
         self._settlement = settlement
         self._chain = chain
@@ -46,7 +50,7 @@ class AdminApi:
             routes=[
                 Route("/status", self._status),
                 *self._datasets.routes(),
-                Route("/settle", self._settle, methods=["POST"]),
+                *self._settling.routes(),
                 Route("/leases/{lease_id}/end", self._end, methods=["POST"]),
                 Route("/stop", self._shut, methods=["POST"]),
             ],
@@ -65,7 +69,7 @@ class AdminApi:
                 "resources": held.order.resources.to_json(),
                 "paid_attofil": str(held.lease.paid.value),
                 "seconds": held.lease.seconds,
-                "collateral_attofil": str(held.order.collateral.value),
+                "collateral_attofil": str(held.collateral.value),
                 "end_reason": held.lease.end_reason.text,
                 "anchor_tx": held.anchor_tx,
             }
@@ -74,6 +78,7 @@ class AdminApi:
         return JSONResponse(
             {
                 "provider": self._provider,
+                "provider_f410": filecoin_form(self._provider),
                 "name": self._desk.config.name,
                 "endpoint": self._desk.config.endpoint,
                 "total": self._desk.total.to_json(),
@@ -85,9 +90,6 @@ class AdminApi:
                 "settlements": await self._settlement.history(),
             }
         )
-
-    async def _settle(self, request: Request) -> Response:
-        return JSONResponse([batch.to_json() for batch in await self._settlement.run()])
 
     async def _end(self, request: Request) -> Response:
         lease = checked_lease_id(request.path_params["lease_id"])

@@ -24,12 +24,15 @@ from shale.provider.lifecycle import Lifecycle
 from shale.provider.offers import Offers, signed_offer_to_json
 from shale.provider.search import Match, Search
 from shale.provider.store import Held
+from shale.provider.topups import TopUps
 from shale.units import LeaseId, OrderHash, checked_lease_id
 from shale.wire import read_object
 
 log = logging.getLogger("shale.provider")
 
 MAX_BODY = 64 * 1024
+_LOOK_SECONDS = 2.0
+"""How often the chain is asked about one lease because a client says so."""
 _RETRY_SECONDS = "5"
 _STATUS = {"refused": 409, "unavailable": 503, "closed": 410, "config": 500}
 
@@ -38,12 +41,20 @@ class PublicApi:
     """The routes, over the daemon's parts."""
 
     def __init__(
-        self, desk: Desk, lifecycle: Lifecycle, offers: Offers, search: Search, metrics: CollectorRegistry
+        self,
+        desk: Desk,
+        lifecycle: Lifecycle,
+        offers: Offers,
+        search: Search,
+        topups: TopUps,
+        metrics: CollectorRegistry,
     ) -> None:
         self._desk = desk
         self._lifecycle = lifecycle
         self._offers = offers
         self._search = search
+        self._topups = topups
+        self._looked: dict[LeaseId, float] = {}
         self._metrics = metrics
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -56,6 +67,7 @@ class PublicApi:
                 Route("/v1/leases", self._confirm, methods=["POST"]),
                 Route("/v1/leases/{lease_id}", self._lease),
                 Route("/v1/leases/{lease_id}/end", self._end, methods=["POST"]),
+                Route("/v1/leases/{lease_id}/topup", self._topup, methods=["POST"]),
                 Route("/metrics", self._show_metrics),
             ],
             exception_handlers={ShaleError: show_error},
@@ -125,11 +137,22 @@ class PublicApi:
                 "end_reason": held.lease.end_reason.text,
                 "paid": str(held.lease.paid.value),
                 "seconds": held.lease.seconds,
+                "max_seconds": held.max_seconds,
                 "anchor_tx": held.anchor_tx,
                 # The rest anybody on the way may change: only this is to be believed of an end.
                 "end": end and end_to_json(end, self._desk.signing.sign(end, self._desk.account)),
             }
         )
+
+    async def _topup(self, request: Request) -> Response:
+        """A hint that the chain has a higher deposit for a lease: it is looked at, once in a while at most."""
+        lease = _lease_id(request)
+        held, now = await self._desk.store.lease(lease), self._desk.clock.steady()
+        seconds = held.max_seconds
+        if held.lease.state.lives and now - self._looked.get(lease, -_LOOK_SECONDS) >= _LOOK_SECONDS:
+            self._looked = {one: at for one, at in self._looked.items() if now - at < _LOOK_SECONDS} | {lease: now}
+            seconds = await self._topups.look(lease)
+        return JSONResponse({"max_seconds": seconds})
 
     async def _end(self, request: Request) -> Response:
         lease = _lease_id(request)

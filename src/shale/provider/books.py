@@ -31,9 +31,10 @@ leases = Table(
     Column("ended_at", BigInteger, nullable=False, default=0),
     Column("anchor_tx", String(66), nullable=False, default=""),
     Column("end_anchored", Boolean, nullable=False, default=False),
-    Column("leaf_index", Integer, nullable=True),
-    Column("leaf_amount", String(32), nullable=False, default="0"),
-    Column("leaf_seconds", BigInteger, nullable=False, default=0),
+    # By how much the client has topped its lease up.
+    Column("extra_seconds", BigInteger, nullable=False, default=0),
+    # The block in which we saw that somebody else had closed it; 0 otherwise.
+    Column("closed_block", BigInteger, nullable=False, default=0),
 )
 
 # What each copy of a dataset is: one root may lie here more than once, in other places or cut into other pieces.
@@ -94,20 +95,53 @@ dataset_files = Table(
     Column("size", BigInteger, nullable=False),
 )
 
+tree_leaves = Table(
+    "tree_leaves",
+    metadata,
+    Column("leaf_index", Integer, primary_key=True, autoincrement=False),
+    Column("lease_id", String(64), nullable=False),
+    Column("key_x", String(66), nullable=False),
+    Column("key_y", String(66), nullable=False),
+    Column("amount", String(32), nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+)
+
 settlements = Table(
     "settlements",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
+    # proven, posting, mined, final; or dropped, refused (settlement.py).
     Column("state", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("old_root", String(66), nullable=False),
     Column("new_root", String(66), nullable=False),
+    Column("size", Integer, nullable=False, default=8),
+    Column("leaf_window", BigInteger, nullable=False, default=0),
     Column("tx", String(66), nullable=False, default=""),
+    Column("block", BigInteger, nullable=False, default=0),
     Column("gas", BigInteger, nullable=False, default=0),
+    Column("fee", String(32), nullable=False, default="0"),
+    Column("settled_at", BigInteger, nullable=False, default=0),
     Column("constraints", BigInteger, nullable=False, default=0),
+    Column("witness_millis", BigInteger, nullable=False, default=0),
     Column("prove_millis", BigInteger, nullable=False, default=0),
     Column("earned", String(32), nullable=False, default="0"),
     Column("refunded", String(32), nullable=False, default="0"),
-    # The operations as JSON: after a crash they are applied or dropped by what root the chain shows.
+    # The operations and the proof as JSON: a batch that was proven is never proven again.
     Column("operations", Text, nullable=False),
+    Column("proof", Text, nullable=False, default=""),
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    # Each transaction that the provider paid for: open, settle, refund, collect. `amount` is what a collect brought in.
+    Column("kind", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tx", String(66), nullable=False),
+    Column("block", BigInteger, nullable=False),
+    Column("gas", BigInteger, nullable=False),
+    Column("fee", String(32), nullable=False),
+    Column("amount", String(32), nullable=False, default="0"),
 )

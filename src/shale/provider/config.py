@@ -12,7 +12,8 @@ from shale.chain.rpc import checked_url
 from shale.errors import ConfigError, InputRefused, ShaleError
 from shale.market.offer import Tariff
 from shale.paths import Home, private_dir, write_private
-from shale.units import AttoFil, Price, parse_bytes
+from shale.provider.settling import Rules
+from shale.units import ZERO, AttoFil, Price, parse_bytes, parse_duration
 
 _TEMPLATE = """\
 # Settings of this provider. Restart `shale provider up` after a change.
@@ -36,6 +37,11 @@ max_hours = {max_hours}
 grace_seconds = {grace_seconds}          # served unpaid before the container is frozen
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
+
+[settle]
+max_wait = {settle_max_wait}              # an ended lease is settled at most this long after its end
+min_leases = {settle_min_leases}                # sooner, once so many have ended
+max_fee = {settle_max_fee}                  # while a batch costs more than this it waits, up to 6 hours; empty: any fee
 
 [docker]
 volume_driver = {volume_driver}       # datasets are this driver's volumes; two providers on a machine need two names
@@ -74,6 +80,9 @@ class ProviderConfig:
     grace_seconds: int = 10
     patience_seconds: int = 600
     max_leases: int = 256
+    settle_max_wait: str = "10m"
+    settle_min_leases: int = 8
+    settle_max_fee: str = ""
     volume_driver: str = "shale"
     cpu: str = "0.004 FIL/h"
     memory: str = "0.001 FIL/h"
@@ -84,6 +93,7 @@ class ProviderConfig:
     memory_stock: str = ""
     disk: str = ""
     tariff: Tariff = field(init=False)
+    rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.tick_seconds <= 3600:
@@ -108,11 +118,22 @@ class ProviderConfig:
                 checked_url(self.lotus)
             if self.miner:
                 miner_number(self.miner)
+            rules = self._settle_rules()
         except InputRefused as error:
             raise ConfigError(error.message, error.hint) from None
         if tariff.per_cpu == AttoFil(0) and tariff.per_gib == AttoFil(0):
             raise ConfigError("the prices come to nothing", "set price.cpu or price.memory above zero")
         object.__setattr__(self, "tariff", tariff)
+        object.__setattr__(self, "rules", rules)
+
+    def _settle_rules(self) -> Rules:
+        fee = AttoFil.parse(self.settle_max_fee) if self.settle_max_fee else ZERO
+        rules = Rules(parse_duration(self.settle_max_wait), self.settle_min_leases, fee)
+        if not 0 <= rules.max_wait <= 12 * 3600:
+            raise ConfigError(f"settle.max_wait = {self.settle_max_wait!r}", "set it to 0s to 12h")
+        if rules.min_leases < 1:
+            raise ConfigError(f"settle.min_leases = {rules.min_leases}", "set it to 1 or more")
+        return rules
 
     @property
     def endpoint(self) -> str:
@@ -125,7 +146,8 @@ def config_path(home: Home) -> Path:
 
 def save_config(home: Home, config: ProviderConfig) -> None:
     private_dir(home.provider)
-    quoted = {name: _toml(getattr(config, name)) for name in ProviderConfig.__dataclass_fields__ if name != "tariff"}
+    settings = [name for name, entry in ProviderConfig.__dataclass_fields__.items() if entry.init]
+    quoted = {name: _toml(getattr(config, name)) for name in settings}
     write_private(config_path(home), _TEMPLATE.format(**quoted).encode())
 
 
@@ -144,6 +166,8 @@ _KEYS = {
     ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
     ("lease", "max_leases"): "max_leases",
+    ("settle", "max_wait"): "settle_max_wait", ("settle", "min_leases"): "settle_min_leases",
+    ("settle", "max_fee"): "settle_max_fee",
     ("docker", "volume_driver"): "volume_driver",
     ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
     ("chain", "lotus"): "lotus", ("chain", "miner"): "miner",

@@ -21,7 +21,7 @@ from shale.keeping import keep
 from shale.market.lease import LeaseState
 from shale.paths import Home, private_dir
 from shale.provider.config import ProviderConfig
-from shale.provider.upkeep import follow, redeem, sweep
+from shale.provider.upkeep import follow, sweep
 from shale.provider.wiring import Provider, Step, wire
 
 log = logging.getLogger("shale.provider")
@@ -61,8 +61,6 @@ async def serve(
         await stack.enter_async_context(served(provider.admin, door))
         step("looking up this provider's record on the chain")
         await provider.announce(step)
-        if await provider.desk.store.leases(LeaseState.ENDED):
-            provider.ended.set()
         await stack.enter_async_context(_kept(provider))
         ready(provider)
         await stop.wait()
@@ -72,10 +70,12 @@ async def serve(
 @asynccontextmanager
 async def _kept(provider: Provider) -> AsyncIterator[None]:
     """What the daemon does by itself, for the time of the context: none of it ends before."""
-    clock, ended = provider.desk.clock, provider.ended
+    clock, lifecycle = provider.desk.clock, provider.lifecycle
     works: dict[str, Callable[[], Awaitable[None]]] = {
-        "redeeming": lambda: redeem(provider.settlement.run, ended, clock, provider.settle_after),
-        "following the chain": lambda: follow(provider.chain, clock, provider.lifecycle.living, provider.lifecycle.end),
+        "settling": provider.service.run,
+        "following the chain": lambda: follow(
+            provider.chain, clock, lifecycle.living, lifecycle.end, provider.topups.take
+        ),
         "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
         "working off faults": provider.faults.run,
         "looking at the datasets": provider.lookout.watch,

@@ -6,12 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-
 from shale.chain.chain import Chain
 from shale.clock import Clock
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused
+from shale.market.accounts import Account
 from shale.market.lease import LeaseState
 from shale.market.order import Acceptance, Confirmation, Order, amount_of, hash_of, order_from_json, whole
 from shale.market.resources import Resources
@@ -55,7 +54,7 @@ class Desk:
     chain: Chain
     prover: Prover
     clock: Clock
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _host_keys: dict[LeaseId, SshKey] = field(default_factory=dict)

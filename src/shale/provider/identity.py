@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_ssh_private_key,
 )
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-from eth_utils.crypto import keccak
 
 from shale.errors import ConfigError
+from shale.hashes import keccak
+from shale.market.accounts import Account
+from shale.market.keystore import decrypt, encrypt
 from shale.paths import Home, private_dir, write_private
 from shale.units import Address, checked_address
 
@@ -62,7 +62,7 @@ def load_ssh_key(path: Path) -> SshKey:
 class Identity:
     """Who this provider is: its operator account and the gateway's host key."""
 
-    account: LocalAccount
+    account: Account
     host_key: SshKey
 
     @property
@@ -81,7 +81,7 @@ def create_identity(home: Home, password: str) -> Address:
     keystore = home.provider / "operator.json"
     if not keystore.exists():
         account = Account.create()
-        encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=_SCRYPT_WORK)
+        encrypted = encrypt(account, password, _SCRYPT_WORK)
         write_private(keystore, json.dumps(encrypted).encode())
     host_key = home.provider / "gateway_host_key"
     if not host_key.exists():
@@ -104,8 +104,5 @@ def open_identity(home: Home, password: str) -> Identity:
     """Decrypt the operator's key. Raises ConfigError for a wrong password or a missing file."""
     operator_address(home)
     raw = json.loads((home.provider / "operator.json").read_text())
-    try:
-        account = Account.from_key(Account.decrypt(raw, password))
-    except ValueError:
-        raise ConfigError("the password doesn't open the operator's key", "give the right --password-file") from None
+    account = decrypt(raw, password)
     return Identity(account, load_ssh_key(home.provider / "gateway_host_key"))

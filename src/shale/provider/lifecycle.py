@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shale.chain.chain import Chain
+from shale.chain.chain import Chain, Opening
 from shale.containers.engine import Container, ContainerSpec, ContainerState, Engine
 from shale.datasets.reach import servers_of
 from shale.errors import Closed, Refused, ShaleError, Unavailable
@@ -20,6 +20,7 @@ from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.paths import private_dir, write_private
 from shale.payments.meter import Terms
+from shale.provider.anchoring import Anchoring
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey
 from shale.provider.lease_volumes import LeaseVolumes
@@ -51,6 +52,7 @@ class LifecycleParts:
     engine: Engine
     volumes: LeaseVolumes
     chain: Chain
+    anchoring: Anchoring
     gateway: Gateway
     sockets: MeterSockets
     meter: MeterParts
@@ -89,6 +91,11 @@ class Lifecycle:
     def meters(self) -> list[LeaseMeter]:
         """Those of the living leases."""
         return list(self._meters.values())
+
+    def lengthen(self, lease: LeaseId, max_seconds: int) -> None:
+        """A living lease's deposit has been raised: it may run for so many seconds in all."""
+        if lease in self._meters:
+            self._meters[lease].lengthen(max_seconds)
 
     def living(self) -> list[LeaseId]:
         """The leases that are metered now."""
@@ -173,13 +180,15 @@ class Lifecycle:
             try:
                 if await self._parts.chain.lease(held.id) is not None:
                     return await self._parts.store.set_anchor(held.id, "known")
-                receipt = await self._parts.chain.open_lease(
-                    held.order,
-                    held.order_signature,
-                    held.acceptance,
-                    held.acceptance_signature,
-                    held.confirmation,
-                    held.confirmation_signature,
+                receipt = await self._parts.anchoring.open(
+                    Opening(
+                        held.order,
+                        held.order_signature,
+                        held.acceptance,
+                        held.acceptance_signature,
+                        held.confirmation,
+                        held.confirmation_signature,
+                    )
                 )
                 return await self._parts.store.set_anchor(held.id, receipt.tx)
             except Unavailable as error:
@@ -198,7 +207,7 @@ class Lifecycle:
         terms = Terms(
             held.order.price,
             held.order.tick_seconds,
-            held.order.max_seconds,
+            held.max_seconds,
             self._parts.config.grace_seconds,
             self._parts.config.patience_seconds,
         )

@@ -8,21 +8,21 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-
-from eth_account.signers.local import LocalAccount
+from dataclasses import dataclass, replace
 
 from shale.clock import Clock, wait_event
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable, VoucherRefused
 from shale.keeping import Trouble
+from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
 from shale.payments.meter import Action, Meter, Terms
 from shale.payments.voucher import Voucher, check_successor
-from shale.proofs.prover import Prover
 from shale.provider.store import Held, Store
+from shale.provider.till import Till
+from shale.provider.topups import TopUps
 from shale.tunnel.link import Link
 from shale.tunnel.messages import (
     Ack,
@@ -55,11 +55,11 @@ class MeterParts:
 
     store: Store
     engine: Engine
-    prover: Prover
+    till: Till
     clock: Clock
-    account: LocalAccount
+    account: Account
     signing: SigningDomain
-    ledger_domain: str
+    topups: TopUps
 
 
 class LeaseMeter:
@@ -90,6 +90,10 @@ class LeaseMeter:
     @property
     def lease(self) -> LeaseId:
         return self._id
+
+    @property
+    def _collateral(self) -> AttoFil:
+        return self._order.price.over(self._meter.terms.max_seconds)
 
     @property
     def served(self) -> float:
@@ -153,6 +157,8 @@ class LeaseMeter:
                 await self._thaw()
                 await self._book()
             case Action.END:
+                if reason is EndReason.COLLATERAL_SPENT and await self._is_topped_up():
+                    return
                 await self._on_end(reason)
                 self._ending = True
             case Action.NOTHING:
@@ -167,6 +173,22 @@ class LeaseMeter:
                 await self._freeze()
             except Exception as error:  # noqa: BLE001 - the meter goes on, and tries again
                 self._trouble.note(error)
+
+    async def _is_topped_up(self) -> bool:
+        """Before the lease ends for want of money: the chain may have more than the books know of."""
+        before = self._meter.terms.max_seconds
+        try:
+            self.lengthen(await self._parts.topups.look(self._id))
+        except Unavailable:
+            return False
+        return self._meter.terms.max_seconds > before
+
+    def lengthen(self, max_seconds: int) -> None:
+        """The deposit is good for so many seconds in all; never fewer than before."""
+        terms = self._meter.terms
+        if max_seconds > terms.max_seconds:
+            self._meter = replace(self._meter, terms=replace(terms, max_seconds=max_seconds))
+            self._wake.set()
 
     def _pass_time(self) -> None:
         # From the first run on, also while no run drives it: a container runs on meanwhile.
@@ -322,12 +344,10 @@ class LeaseMeter:
                 price=self._order.price,
                 paid=self._paid,
                 seconds=self._meter.paid_seconds,
-                collateral=self._order.collateral,
+                collateral=self._collateral,
             )
-            if not await self._parts.prover.verify(self._order.pay_key, self._parts.ledger_domain, voucher):
-                raise VoucherRefused("signature", "the voucher's signature is wrong: sign it with the lease's key")
+            await self._parts.till.take(self._order.pay_key, voucher, self._meter.served, fresh)
             if fresh:
-                await self._parts.store.store_voucher(voucher, self._meter.served)
                 self._deaf.over()
                 self._paid = voucher.amount
                 self._meter = self._meter.paying(voucher.seconds)
@@ -338,7 +358,7 @@ class LeaseMeter:
         if end.order != self._hash or end.reason not in _CLIENT_REASONS:
             raise InputRefused("that End is not the client's to send", "sign reason client_ended or verdict")
         # It may name more than is stored here: a voucher that was signed and never arrived. It takes nothing back.
-        if end.amount > self._order.collateral:
+        if end.amount > self._collateral:
             raise InputRefused("that End claims more than the collateral", "sign the highest voucher")
         self._parts.signing.check(end, signature, self._order.client)
         return await self._on_end(end.reason)

@@ -6,9 +6,8 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-
 from shale.clock import Clock
+from shale.market.accounts import Account
 from shale.market.offer import MAX_ENTRIES, MAX_OFFER_BYTES, Offer, SignedOffer, canonical, offer_to_json
 from shale.market.resources import Resources
 from shale.market.signing import SigningDomain
@@ -31,7 +30,7 @@ class Offers:
         machine: Machine,
         shelf: Shelf,
         clock: Clock,
-        account: LocalAccount,
+        account: Account,
         signing: SigningDomain,
         gateway_user: str,
         host_key: str,

@@ -17,6 +17,7 @@ def show_status(raw: dict[str, Any]) -> None:
     console = Console()
     total, free = Resources.from_json(raw["total"]), Resources.from_json(raw["free"])
     console.print(f"[bold]{raw['name']}[/]  {raw['provider']}  {raw['endpoint']}")
+    console.print(f"[dim]{raw['provider_f410']}[/]")
     console.print(
         f"free {free.cpu_millis / 1000:g} of {total.cpu_millis / 1000:g} CPUs, "
         f"{format_bytes(free.memory_bytes)} of {format_bytes(total.memory_bytes)} memory, "
@@ -112,11 +113,64 @@ def show_settlements(batches: list[dict[str, Any]]) -> None:
         console.print("nothing to settle")
     for batch in batches:
         console.print(
-            f"settled {batch['operations']} leases with one proof ({batch['constraints']} constraints, "
-            f"{batch['prove_seconds']} s, {batch['gas']} gas): "
+            f"settled {batch['operations']} leases with one proof of size {batch['size']} "
+            f"({batch['constraints']} constraints, {batch['prove_seconds']} s, {batch['gas']} gas): "
             f"earned {_fil(batch['earned_attofil'])}, refunded {_fil(batch['refunded_attofil'])}"
         )
         console.print(f"  transaction {batch['tx']}", style="dim")
+
+
+def stage_text(raw: dict[str, Any]) -> str:
+    """What a settlement does now: `proving 5 leases, size 8: proof 40 %`."""
+    text = str(raw["stage"])
+    if raw.get("leases"):
+        text += f" {raw['leases']} leases"
+        text += f", size {raw['size']}" if raw["size"] else ""
+    return text + (f": {raw['part']} {raw['done'] * 100:.0f} %" if raw.get("part") else "")
+
+
+def show_settling(raw: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    console.print(stage_text(raw))
+    if raw["ended"]:
+        console.print(f"{raw['ended']} leases have ended, the first at {_date(raw['oldest_ended_at'])}: {raw['why']}")
+        wait = format_duration(int(raw["max_wait_seconds"]))
+        console.print(f"settled {wait} after an end, or once {raw['min_leases']} have ended; at once: --now")
+    else:
+        console.print("nothing has ended; vouchers of running leases are redeemed every 6 h, or now with --now")
+    if raw["trouble"]:
+        console.print(Text(f"the last try failed: {raw['trouble']}", "red"))
+
+
+def show_earnings(raw: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    for name, label in (
+        ("earned", "earned"),
+        ("collected", "collected"),
+        ("owed", "owed by the ledger"),
+        ("unredeemed", "in vouchers, not redeemed"),
+        ("refunded", "refunded to clients"),
+        ("fees", "fees"),
+    ):
+        table.add_row(label, _fil(raw[f"{name}_attofil"]))
+    console.print(table)
+    if raw["batches"]:
+        table = Table("batch", "leases", "size", "earned", "refunded", "fee", box=None, header_style="bold")
+        for item in raw["batches"]:
+            table.add_row(
+                _date(item["at"]), str(item["leases"]), str(item["size"]), _fil(item["earned_attofil"]),
+                _fil(item["refunded_attofil"]), _fil(item["fee_attofil"]),
+            )  # fmt: skip
+        console.print(table)
+    if raw["leases"]:
+        table = Table("lease", "state", "client", "earned", "fees", "not redeemed", box=None, header_style="bold")
+        for item in raw["leases"]:
+            table.add_row(
+                item["lease_id"][:12], item["state"], item["client"][:10], _fil(item["earned_attofil"]),
+                _fil(item["fees_attofil"]), _fil(item["unredeemed_attofil"]),
+            )  # fmt: skip
+        console.print(table)
 
 
 def _fil(text: str) -> str:

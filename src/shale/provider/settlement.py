@@ -1,135 +1,231 @@
-"""Settlement: puts leases into batches, proves them, posts them, and collects what the ledger owes.
+"""Settlement: puts leases into batches, proves them, posts them, refunds what earned nothing, and collects.
 
-A batch is written to the books before it is posted. After a crash the chain's root says whether it went through: the
-new root, then it is applied; the old one, then it is dropped and planned anew.
+A proof is in the books before its batch is posted, and a batch is noted as posting before the chain is given it. After
+a crash, a lost answer or a reorganisation the chain's events say what became of it: it is in the chain, then the books
+follow; it is not and its root still stands, then the same proof is posted again; else it is dropped and planned anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from shale.chain.chain import Chain, Shard
+from shale.chain.chain import Chain, Heads, OnLedger, Receipt, Shard
 from shale.clock import Clock
-from shale.errors import Refused, ShaleError, Unavailable
+from shale.errors import ConfigError, Refused, Unavailable
+from shale.ledger.rebuild import Rebuilt, rebuild
 from shale.market.lease import EndReason, LeaseState
-from shale.market.signing import SigningDomain
-from shale.payments.batch import Claimable, Leaf, Operation, Proof, plan_batch
+from shale.payments.batch import Batch, Claimable, Leaf, plan_batch
+from shale.payments.history import BatchSettled, LeaseOperated
+from shale.payments.words import flags_of
 from shale.proofs.prover import Prover
-from shale.provider import books
+from shale.provider.ledger_books import BatchState, Kept, LedgerBooks
+from shale.provider.settling import Stage, Waiting
 from shale.provider.store import Held, Store
 from shale.units import ZERO, Address, AttoFil, LeaseId
 
 log = logging.getLogger("shale.provider")
 
-
 _CHAIN_LAG_SECONDS = 3600
 """By how much a chain's clock, and what we see of it, may lag behind ours."""
+_REFUNDS = 64
+"""How many leases one transaction refunds at most."""
+_READS = 16
+"""Leases that the chain is asked about at once."""
+_STALE = 3
+"""How often a run plans anew because others moved the root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """One posted batch."""
 
-    operations: int
-    old_root: str
-    new_root: str
-    constraints: int
-    prove_seconds: float
-    tx: str
-    gas: int
-    earned: AttoFil
-    refunded: AttoFil
-    leases: tuple[LeaseId, ...]
+    batch: Batch
+    kept: Kept
+    receipt: Receipt
 
     def to_json(self) -> dict[str, Any]:
+        proof = self.kept.proof
         return {
-            "operations": self.operations,
-            "old_root": self.old_root,
-            "new_root": self.new_root,
-            "constraints": self.constraints,
-            "prove_seconds": round(self.prove_seconds, 3),
-            "tx": self.tx,
-            "gas": self.gas,
-            "earned_attofil": str(self.earned.value),
-            "refunded_attofil": str(self.refunded.value),
-            "leases": list(self.leases),
+            "operations": len(self.batch.operations),
+            "size": self.batch.size,
+            "window": self.batch.window,
+            "old_root": proof.old_root,
+            "new_root": proof.new_root,
+            "constraints": proof.constraints,
+            "witness_seconds": round(proof.witness_seconds, 3),
+            "prove_seconds": round(proof.prove_seconds, 3),
+            "tx": self.receipt.tx,
+            "gas": self.receipt.gas,
+            "fee_attofil": str(self.receipt.fee.value),
+            "earned_attofil": str(proof.earned.value),
+            "refunded_attofil": str(self.kept.refunded.value),
+            "leases": list(self.batch.leases),
         }
 
 
+@dataclass(slots=True)
+class Ground:
+    """What a run plans on: the chain's time and shard, the tree that is its, and what each lease can claim."""
+
+    heads: Heads
+    now: int
+    shard: Shard
+    leaves: dict[int, Leaf]
+    waiting: int
+    """Transactions of the operator that were in no block."""
+    claimables: dict[LeaseId, Claimable] = field(default_factory=dict)
+    deposits: dict[LeaseId, AttoFil] = field(default_factory=dict)
+    idle: list[LeaseId] = field(default_factory=list)
+    """Ended leases with a deposit on chain that earned nothing: they are refunded."""
+
+
 class Settlement:
-    """One at a time: `run` redeems all that can be redeemed now."""
+    """One run at a time redeems all that can be redeemed now."""
 
     def __init__(
         self,
         store: Store,
+        books: LedgerBooks,
         chain: Chain,
         prover: Prover,
         clock: Clock,
-        account: LocalAccount,
-        signing: SigningDomain,
         provider: Address,
         ledger_domain: str,
     ) -> None:
         self._store = store
+        self._books = books
         self._chain = chain
         self._prover = prover
         self._clock = clock
-        self._account = account
-        self._signing = signing
         self._provider = provider
         self._domain = ledger_domain
         self._lock = asyncio.Lock()
+        self.stage = Stage()
 
-    async def run(self) -> list[Settled]:
+    async def run(self, redeem: bool = True) -> list[Settled]:
         """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count.
 
-        A lease that runs on pays meanwhile: it is redeemed once in a run, or there would always be one more batch.
+        Without `redeem` only ended leases are settled. A lease that runs on pays meanwhile: it is redeemed once in a
+        run, or there would always be one more batch.
         """
         async with self._lock:
-            await self._reconcile()
-            await self._sweep()
-            settled: list[Settled] = []
-            done: set[LeaseId] = set()
-            while (batch := await self._one(done)) is not None:
-                settled.append(batch)
-                done.update(batch.leases)
-            shard = await self._chain.shard(self._provider)
-            if shard.owed:
-                await self._chain.collect(self._provider)
-            return settled
+            try:
+                return await self._run(redeem)
+            finally:
+                self.stage = Stage()
 
-    async def _reconcile(self) -> None:
-        """Finish, or drop, a batch that a crash left half posted."""
-        async with self._store.begin() as connection:
-            rows = (
-                await connection.execute(select(books.settlements).where(books.settlements.c.state == "posting"))
-            ).all()
-        for row in rows:
-            shard = await self._chain.shard(self._provider)
-            operations = json.loads(row.operations)
-            moved = int(row.old_root, 16) != int(row.new_root, 16)
-            if int(shard.root, 16) == int(row.new_root, 16) and (moved or await self._all_closed(operations)):
-                await self._apply(row.id, operations, {})
-            else:
-                async with self._store.begin() as connection:
-                    await connection.execute(
-                        update(books.settlements).where(books.settlements.c.id == row.id).values(state="dropped")
-                    )
+    async def _run(self, redeem: bool) -> list[Settled]:
+        settled: list[Settled] = []
+        for attempt in range(_STALE):
+            ground = await self._follow()
+            try:
+                await self._finish(ground, settled)
+                await self._sweep()
+                await self._look(ground, redeem, {lease for one in settled for lease in one.batch.leases})
+                await self._refund(ground)
+                while (kept := await self._prove(ground)) is not None:
+                    settled.append(await self._post(kept))
+                    _advance(ground, kept)
+                break
+            except Refused:
+                moved = (await self._chain.shard(self._provider)).root != ground.shard.root
+                if not moved or attempt == _STALE - 1:
+                    raise
+                log.info("settlement: the root has moved, planning anew")
+        self.stage = Stage("collecting")
+        shard = await self._chain.shard(self._provider)
+        if shard.owed:
+            receipt = await self._chain.collect(self._provider)
+            await self._books.post("collect", receipt, shard.owed, self._clock.now())
+        return settled
+
+    async def waiting(self) -> Waiting:
+        """What there is to settle, by the books alone."""
+        ended = [held for held in await self._store.leases(LeaseState.ENDED) if held.anchor_tx or held.voucher]
+        return Waiting(tuple(held.lease.ended_at for held in ended), await self._books.last_gas())
+
+    # Following the chain.
+
+    async def _follow(self) -> Ground:
+        """Bring the books to where the chain is: what it took back is on its way again, what it has is mined."""
+        self.stage = Stage("following the chain")
+        heads, rebuilt = await self._chain.heads(), None
+        for lease, block in await self._books.uncertain():
+            record = await self._chain.lease(lease)
+            if record is None or not record.closed:
+                await self._books.reopened(lease)
+            elif block <= heads.final:
+                await self._books.certain(lease)
+        for kept in await self._books.kept(BatchState.MINED):
+            receipt = await self._chain.receipt(kept.tx)
+            if receipt is None:
+                log.warning("settlement: the chain took transaction %s back", kept.tx)
+                await self._books.taken_back(kept)
+            elif receipt.block <= heads.final:
+                await self._books.mark(kept, BatchState.FINAL)
+            elif receipt.block != kept.block:
+                await self._books.moved(kept, receipt)
+        waiting = 0
+        if await self._books.kept(BatchState.POSTING, BatchState.PROVEN):
+            # Asked before the events: what lands in between is found there, and taken for lost by nobody.
+            waiting = await self._chain.waiting()
+            rebuilt = await self._recognise()
+        shard, leaves = await self._chain.shard(self._provider), await self._books.tree()
+        if int(await self._prover.root(leaves), 16) != int(shard.root, 16):
+            rebuilt = rebuilt or await rebuild(self._chain, self._prover, self._provider)
+            log.warning("settlement: the books' tree was not the chain's; %d leaves rebuilt", len(rebuilt.leaves))
+            await self._books.replace_tree(rebuilt.leaves)
+            shard, leaves = rebuilt.shard, list(rebuilt.leaves)
+        now = max(heads.time, self._clock.now())
+        return Ground(heads, now, shard, {leaf.index: leaf for leaf in leaves}, waiting)
+
+    async def _recognise(self) -> Rebuilt:
+        """Find the batches that were on their way when we lost sight of them among the chain's events."""
+        rebuilt = await rebuild(self._chain, self._prover, self._provider)
+        seen = {
+            (event.lease, event.index, event.flags, event.amount): event.block
+            for event in rebuilt.history.events
+            if isinstance(event, LeaseOperated)
+        }
+        for kept in await self._books.kept(BatchState.POSTING, BatchState.PROVEN):
+            blocks = {seen.get((o.leaf.lease, o.leaf.index, flags_of(o), o.amount)) for o in kept.batch.operations}
+            block = blocks.pop()
+            if block is None or blocks:
+                continue
+            tx = next((event.tx for event in rebuilt.history.batches if _is(event, kept, block)), "")
+            receipt = await self._chain.receipt(tx) or Receipt(tx, block, 0)
+            await self._books.mined(kept, receipt, self._clock.now())
+            log.info("settlement: transaction %s went through while nobody looked", tx)
+        await self._books.replace_tree(rebuilt.leaves)
+        return rebuilt
+
+    async def _finish(self, ground: Ground, settled: list[Settled]) -> None:
+        """Post what was proven before, with the proof that it has; drop what the chain went on without."""
+        for kept in await self._books.kept(BatchState.PROVEN, BatchState.POSTING):
+            if kept.state is BatchState.POSTING and ground.waiting:
+                raise Unavailable("the last batch's transaction waits for a block", "it is being followed")
+            if await self._is_overtaken(kept, ground.shard):
+                await self._books.mark(kept, BatchState.DROPPED)
+                continue
+            settled.append(await self._post(kept))
+            _advance(ground, kept)
+
+    async def _is_overtaken(self, kept: Kept, shard: Shard) -> bool:
+        """The root has moved, a close is demanded, or a lease that has no leaf was closed at the same root."""
+        moved = int(kept.proof.old_root, 16) != int(shard.root, 16)
+        if moved or shard.demanded not in (None, *_closed(kept)):
+            return True
+        records = [await self._chain.lease(lease) for lease in kept.batch.leases]
+        return any(record is None or record.closed for record in records)
 
     async def _sweep(self) -> None:
         """Acceptances that nobody confirmed to us: forgotten once the chain can't take them any more.
 
-        A client may have anchored one by itself; its deposit then waits in the queue, where it would block all later
-        ones: as a lease that never started, it is closed and refunded.
+        A client may have anchored one by itself: as a lease that never started, it is refunded.
         """
         for held in await self._store.leases(LeaseState.ACCEPTED):
             if await self._chain.lease(held.id) is not None:
@@ -137,165 +233,158 @@ class Settlement:
             elif held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
                 await self._store.forget(held.id)
 
-    async def _all_closed(self, operations: list[dict[str, Any]]) -> bool:
-        """A batch that opens and closes the same leaves moves no root: then the leases say whether it was posted."""
-        for raw in operations:
-            record = await self._chain.lease(LeaseId(raw["lease"]))
-            if record is None or not record.closed:
-                return False
-        return True
+    # Looking at the leases.
 
-    async def _one(self, done: Collection[LeaseId]) -> Settled | None:
-        circuit = await self._prover.circuit()
-        shard = await self._chain.shard(self._provider)
-        held = await self._store.leases(LeaseState.RUNNING, LeaseState.FROZEN, LeaseState.ENDED)
-        claimables = [item for one in held if (item := await self._claimable(one, shard)) is not None]
-        leaves = [one.leaf for one in held if one.leaf is not None]
-        await self._check_queue(claimables, shard)
-        wanted = [item for item in claimables if item.ended or item.lease not in done]
-        operations = plan_batch(wanted, leaves, circuit.batch, shard.demanded)
-        if not operations:
-            return None
-        proof = await self._prover.prove(self._domain, leaves, operations)
-        if int(proof.old_root, 16) != int(shard.root, 16):
-            raise Refused("the books' tree is not the chain's", "rebuild it from the chain's events")
-        return await self._post(operations, proof)
+    async def _look(self, ground: Ground, redeem: bool, done: Collection[LeaseId]) -> None:
+        """What each lease can claim; those that are closed on chain are settled in the books."""
+        self.stage = Stage("looking at the leases")
+        states = [LeaseState.ENDED, *((LeaseState.RUNNING, LeaseState.FROZEN) if redeem else ())]
+        held = {one.id: one for one in await self._store.leases(*states)}
+        standing = {leaf.lease: leaf for leaf in ground.leaves.values()}
+        if ground.shard.demanded is not None and ground.shard.demanded not in held:
+            held |= {one.id: one for one in await self._store.leases() if one.id == ground.shard.demanded}
+        wanted = [lease for lease in {*held, *standing} if lease in held or redeem or lease == ground.shard.demanded]
+        gate = asyncio.Semaphore(_READS)
 
-    async def _claimable(self, held: Held, shard: Shard) -> Claimable | None:
-        """The lease as a batch sees it; an ended one that the chain never had is settled with nothing."""
-        record = await self._chain.lease(held.id)
+        async def one(lease: LeaseId) -> None:
+            async with gate:
+                await self._claim(ground, lease, held.get(lease), standing.get(lease), done)
+
+        await asyncio.gather(*(one(lease) for lease in sorted(wanted)))
+
+    async def _claim(
+        self, ground: Ground, lease: LeaseId, held: Held | None, leaf: Leaf | None, done: Collection[LeaseId]
+    ) -> None:
+        record = await self._chain.lease(lease)
+        ended = held is not None and held.lease.state is LeaseState.ENDED
         if record is None:
-            ended = held.lease.state is LeaseState.ENDED
-            late = held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now()
-            if ended and late:
-                async with self._store.begin() as connection:
-                    await _set_lease(connection, held.id, state=LeaseState.SETTLED.value)
-            return None
+            # An ended one that the chain never had is settled with nothing.
+            if held is not None and ended and held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
+                await self._books.closed([lease], 0)
+            return
         if record.closed:
-            async with self._store.begin() as connection:
-                await _set_lease(connection, held.id, state=LeaseState.SETTLED.value, leaf_index=None)
+            if held is not None:
+                await self._books.closed([lease], ground.heads.latest)
+            return
+        if held is not None and record.deposit > held.collateral:
+            held = await self._raised(held, record.deposit)
+        over = ended or record.overdue_at <= ground.now or (held is None and record.ended_at > 0)
+        if lease in done and not over:
+            return
+        voucher = held.voucher if held else None
+        if voucher is not None and voucher.amount > record.deposit:
+            log.error("lease %s: its voucher exceeds its deposit on chain: not claimed now", lease[:12])
+            return
+        reason = (held.lease.end_reason if held else EndReason.NONE) or record.end_reason or EndReason.EXPIRED
+        key = held.order.pay_key if held else leaf.key if leaf else None
+        if key is None:
+            return
+        ground.deposits[lease] = record.deposit
+        item = Claimable(lease, key, record.deposit, over, voucher, leaf, reason if over else EndReason.NONE)
+        if over and record.state is OnLedger.LOCKED and not item.grown:
+            ground.idle.append(lease)
+        else:
+            ground.claimables[lease] = item
+
+    async def _raised(self, held: Held, deposit: AttoFil) -> Held:
+        price = held.order.price.per_second.value
+        extra = deposit.value // price - held.order.max_seconds if price else 0
+        await self._store.set_extra_seconds(held.id, extra)
+        return await self._store.lease(held.id)
+
+    # Doing it.
+
+    async def _refund(self, ground: Ground) -> None:
+        """Give deposits back that nothing was earned of; it takes no proof."""
+        idle = sorted(ground.idle)
+        for first in range(0, len(idle), _REFUNDS):
+            part = idle[first : first + _REFUNDS]
+            self.stage = Stage("refunding", leases=len(part))
+            try:
+                await self._refunded(part)
+            except Refused as error:
+                if len(part) == 1:
+                    log.warning("lease %s: no refund: %s", part[0][:12], error)
+                    continue
+                for lease in part:
+                    try:
+                        await self._refunded([lease])
+                    except Refused as single:
+                        log.warning("lease %s: no refund: %s", lease[:12], single)
+
+    async def _refunded(self, leases: list[LeaseId]) -> None:
+        receipt = await self._chain.refund(leases)
+        await self._books.post("refund", receipt, ZERO, self._clock.now())
+        await self._books.closed(leases, receipt.block)
+        log.info("refunded %d leases that earned nothing", len(leases))
+
+    async def _prove(self, ground: Ground) -> Kept | None:
+        """Plan the next batch and prove it; the proof is in the books when this returns."""
+        circuit = await self._prover.circuit()
+        batch = plan_batch(
+            ground.claimables.values(), ground.leaves.values(), circuit.provable, ground.shard.demanded
+        )  # fmt: skip
+        if batch is None:
             return None
-        if held.lease.state is LeaseState.ENDED and not held.end_anchored:
-            await self._anchor_end(held)
-        queued = record.queued if record.queued >= shard.head and held.leaf is None else None
-        return Claimable(
-            held.id,
-            held.order.pay_key,
-            held.order.collateral,
-            held.lease.state is LeaseState.ENDED,
-            held.voucher,
-            queued,
-            held.leaf,
+        self.stage = proving = Stage("proving", batch.size, len(batch.operations))
+
+        def progress(stage: str, done: int) -> None:
+            self.stage = replace(proving, part=stage, done=done)
+
+        proof = await self._prover.prove(
+            self._domain, batch.size, batch.window, list(ground.leaves.values()), batch.operations, progress
         )
+        if int(proof.old_root, 16) != int(ground.shard.root, 16):
+            raise Unavailable("the chain's root has moved while a batch was proven", "it is planned anew")
+        refunded = sum((ground.deposits[o.leaf.lease] - o.amount for o in batch.operations if o.close), ZERO)
+        return await self._books.keep(batch, proof, refunded, self._clock.now())
 
-    async def _anchor_end(self, held: Held) -> None:
-        final, record = held.final, await self._chain.lease(held.id)
-        if final is not None and record is not None and record.ended_at == 0:
-            await self._chain.end_lease(final, self._signing.sign(final, self._account))
-        await self._store.set_end_anchored(held.id)
-
-    async def _check_queue(self, claimables: Sequence[Claimable], shard: Shard) -> None:
-        queued = sorted(item.queued for item in claimables if item.queued is not None)
-        if queued and queued != list(range(shard.head, shard.head + len(queued))):
-            raise Refused("a deposit in the chain's queue is not in the books", "restore the books from your backup")
-
-    async def _post(self, operations: list[Operation], proof: Proof) -> Settled:
-        earned = sum((operation.earned for operation in operations), ZERO)
-        refunded = sum((operation.refund for operation in operations), ZERO)
-        raw = [_operation_to_json(operation) for operation in operations]
-        async with self._store.begin() as connection:
-            added = await connection.execute(
-                insert(books.settlements).values(
-                    state="posting",
-                    created_at=self._clock.now(),
-                    old_root=proof.old_root,
-                    new_root=proof.new_root,
-                    constraints=proof.constraints,
-                    prove_millis=round(proof.prove_seconds * 1000),
-                    earned=str(earned.value),
-                    refunded=str(refunded.value),
-                    operations=json.dumps(raw),
-                )
-            )
-            key = added.inserted_primary_key
-        assert key is not None, "an insert gives its key"
+    async def _post(self, kept: Kept) -> Settled:
+        self.stage = Stage("posting", kept.batch.size, len(kept.batch.operations))
+        await self._books.mark(kept, BatchState.POSTING)
         try:
-            receipt = await self._chain.settle(self._provider, operations, proof)
-        except Unavailable:
-            raise  # It may be on its way: the next run reconciles.
-        except ShaleError:
-            async with self._store.begin() as connection:
-                await connection.execute(
-                    update(books.settlements).where(books.settlements.c.id == key[0]).values(state="refused")
-                )
+            receipt = await self._chain.settle(self._provider, kept.batch.operations, kept.proof)
+        except Refused:
+            await self._books.mark(kept, BatchState.REFUSED)
             raise
-        await self._apply(key[0], raw, {"tx": receipt.tx, "gas": receipt.gas})
-        log.info("settled %d operations: earned %s, refunded %s", len(operations), earned, refunded)
-        return Settled(
-            len(operations),
-            proof.old_root,
-            proof.new_root,
-            proof.constraints,
-            proof.prove_seconds,
-            receipt.tx,
-            receipt.gas,
-            earned,
-            refunded,
-            tuple(operation.leaf.lease for operation in operations),
-        )
-
-    async def _apply(self, settlement: int, operations: list[dict[str, Any]], values: dict[str, Any]) -> None:
-        async with self._store.begin() as connection:
-            await connection.execute(
-                update(books.settlements).where(books.settlements.c.id == settlement).values(state="posted", **values)
-            )
-            for raw in operations:
-                if raw["close"]:
-                    await _set_lease(connection, LeaseId(raw["lease"]), state=LeaseState.SETTLED.value, leaf_index=None)
-                else:
-                    await _set_lease(
-                        connection,
-                        LeaseId(raw["lease"]),
-                        leaf_index=raw["index"],
-                        leaf_amount=raw["amount"],
-                        leaf_seconds=raw["seconds"],
-                    )
+        except ConfigError:
+            await self._books.mark(kept, BatchState.PROVEN)  # no gas, for one: the proof is good for later
+            raise
+        await self._books.mined(kept, receipt, self._clock.now())
+        proof = kept.proof
+        log.info("settled %d leases: earned %s, refunded %s", len(kept.batch.leases), proof.earned, kept.refunded)
+        return Settled(kept.batch, kept, receipt)
 
     async def history(self) -> list[dict[str, Any]]:
         """The posted batches, newest first."""
-        async with self._store.begin() as connection:
-            rows = await connection.execute(
-                select(books.settlements)
-                .where(books.settlements.c.state == "posted")
-                .order_by(books.settlements.c.id.desc())
-                .limit(100)
-            )
-            return [
-                {
-                    "at": row.created_at,
-                    "tx": row.tx,
-                    "gas": row.gas,
-                    "constraints": row.constraints,
-                    "prove_seconds": row.prove_millis / 1000,
-                    "earned_attofil": row.earned,
-                    "refunded_attofil": row.refunded,
-                    "operations": len(json.loads(row.operations)),
-                    "leases": [raw["lease"] for raw in json.loads(row.operations)],
-                }
-                for row in rows
-            ]
+        kept = await self._books.kept(BatchState.MINED, BatchState.FINAL)
+        return [
+            Settled(one.batch, one, Receipt(one.tx, one.block, one.gas, one.fee)).to_json()
+            | {"at": one.settled_at, "state": one.state.value}
+            for one in reversed(kept[-100:])
+        ]
 
 
-async def _set_lease(connection: AsyncConnection, lease: LeaseId, **values: Any) -> None:
-    await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
+def _is(event: BatchSettled, kept: Kept, block: int) -> bool:
+    proof = kept.proof
+    ours = (block, proof.window, proof.size, int(proof.old_root, 16), int(proof.new_root, 16))
+    return (event.block, event.window, event.size, int(event.old_root, 16), int(event.new_root, 16)) == ours
 
 
-def _operation_to_json(operation: Operation) -> dict[str, Any]:
-    after: Leaf | None = operation.after()
-    return {
-        "lease": operation.leaf.lease,
-        "index": operation.leaf.index,
-        "close": after is None,
-        "amount": str(operation.amount.value),
-        "seconds": operation.seconds,
-    }
+def _advance(ground: Ground, kept: Kept) -> None:
+    """The ground after a batch: its leases have had what they could claim."""
+    ground.shard = Shard(
+        kept.proof.new_root,
+        ground.shard.owed,
+        None if ground.shard.demanded in _closed(kept) else ground.shard.demanded,
+    )
+    for operation in kept.batch.operations:
+        after = operation.after()
+        ground.leaves.pop(operation.leaf.index, None)
+        ground.claimables.pop(operation.leaf.lease, None)
+        if after is not None:
+            ground.leaves[after.index] = after
+
+
+def _closed(kept: Kept) -> set[LeaseId | None]:
+    return {operation.leaf.lease for operation in kept.closing}

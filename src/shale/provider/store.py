@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, event, exc, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, event, exc, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shale.errors import Closed, Unavailable, VoucherRefused
 from shale.market.lease import EndReason, Lease, LeaseState
 from shale.market.order import Acceptance, Confirmation, End, Order, order_from_json, order_to_json
-from shale.payments.batch import Leaf
 from shale.payments.voucher import Voucher
 from shale.provider import books
 from shale.units import AttoFil, LeaseId, OrderHash
@@ -39,11 +38,20 @@ class Held:
     voucher: Voucher | None
     anchor_tx: str
     end_anchored: bool
-    leaf: Leaf | None
+    extra_seconds: int
 
     @property
     def id(self) -> LeaseId:
         return self.lease.id
+
+    @property
+    def max_seconds(self) -> int:
+        """The time that the client's deposit is good for: what was ordered, and what was topped up."""
+        return self.order.max_seconds + self.extra_seconds
+
+    @property
+    def collateral(self) -> AttoFil:
+        return self.order.price.over(self.max_seconds)
 
     @property
     def final(self) -> End | None:
@@ -162,24 +170,33 @@ class Store:
             )
             return await _held(connection, lease)
 
-    async def store_voucher(self, voucher: Voucher, served: float) -> None:
-        """Keep a voucher that was checked; durable when it returns. Raises VoucherRefused below a higher one."""
+    async def store_vouchers(self, vouchers: Sequence[tuple[Voucher, float]]) -> list[VoucherRefused | None]:
+        """Keep many, each with the seconds served, in one transaction; says of each why it was refused, or None."""
+        columns = (books.leases.c.lease_id, books.leases.c.state, books.leases.c.paid, books.leases.c.seconds)
+        wanted = {voucher.lease for voucher, _ in vouchers}
+        answers: list[VoucherRefused | None] = []
+        kept: dict[LeaseId, dict[str, Any]] = {}
         async with self.begin() as connection:
-            held = await _held(connection, voucher.lease)
-            if not held.lease.state.lives:
-                raise VoucherRefused("ended", "the lease doesn't run: nothing more is due")
-            if voucher.amount < held.lease.paid or voucher.seconds < held.lease.seconds:
-                raise VoucherRefused("lower", f"{held.lease.paid} is already paid: sign a higher voucher")
-            await connection.execute(
-                update(books.leases)
-                .where(books.leases.c.lease_id == voucher.lease)
-                .values(
-                    paid=str(voucher.amount.value),
-                    seconds=voucher.seconds,
-                    voucher_signature=voucher.signature,
-                    served=served,
-                )
-            )
+            rows = await connection.execute(select(*columns).where(columns[0].in_(wanted)))
+            known = {row.lease_id: (LeaseState(row.state), AttoFil(int(row.paid)), row.seconds) for row in rows}
+            for voucher, served in vouchers:
+                answers.append(_objection(voucher, known.get(voucher.lease)))
+                if answers[-1] is None:
+                    known[voucher.lease] = (known[voucher.lease][0], voucher.amount, voucher.seconds)
+                    kept[voucher.lease] = {
+                        "of": voucher.lease,
+                        "paid": str(voucher.amount.value),
+                        "seconds": voucher.seconds,
+                        "voucher_signature": voucher.signature,
+                        "served": served,
+                    }
+            if kept:
+                change = update(books.leases).where(books.leases.c.lease_id == bindparam("of"))
+                values: dict[str, Any] = {
+                    name: bindparam(name) for name in ("paid", "seconds", "voucher_signature", "served")
+                }
+                await connection.execute(change.values(**values), list(kept.values()))
+        return answers
 
     async def set_served(self, lease: LeaseId, served: float) -> None:
         await self._set(lease, served=served)
@@ -187,8 +204,9 @@ class Store:
     async def set_anchor(self, lease: LeaseId, tx: str) -> None:
         await self._set(lease, anchor_tx=tx)
 
-    async def set_end_anchored(self, lease: LeaseId) -> None:
-        await self._set(lease, end_anchored=True)
+    async def set_extra_seconds(self, lease: LeaseId, extra_seconds: int) -> None:
+        """The chain has a higher deposit than was ordered."""
+        await self._set(lease, extra_seconds=extra_seconds)
 
     async def _set(self, lease: LeaseId, **values: Any) -> None:
         async with self.begin() as connection:
@@ -269,6 +287,18 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _objection(voucher: Voucher, known: tuple[LeaseState, AttoFil, int] | None) -> VoucherRefused | None:
+    """Why the books can't take a voucher; `known` is their lease's state, and what is paid."""
+    if known is None:
+        return VoucherRefused("ended", "this provider has no such lease")
+    state, paid, seconds = known
+    if not state.lives:
+        return VoucherRefused("ended", "the lease doesn't run: nothing more is due")
+    if voucher.amount < paid or voucher.seconds < seconds:
+        return VoucherRefused("lower", f"{paid} is already paid: sign a higher voucher")
+    return None
+
+
 async def _held(connection: AsyncConnection, lease: LeaseId) -> Held:
     found = await connection.execute(select(books.leases).where(books.leases.c.lease_id == lease))
     row = found.first()
@@ -294,16 +324,6 @@ def _read(row: Row[Any]) -> Held:
     voucher = None
     if row.voucher_signature:
         voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)
-    leaf = None
-    if row.leaf_index is not None:
-        leaf = Leaf(
-            row.leaf_index,
-            lease.id,
-            order.pay_key,
-            order.collateral,
-            AttoFil(int(row.leaf_amount)),
-            row.leaf_seconds,
-        )
     return Held(
         lease=lease,
         order=order,
@@ -319,5 +339,5 @@ def _read(row: Row[Any]) -> Held:
         voucher=voucher,
         anchor_tx=row.anchor_tx,
         end_anchored=row.end_anchored,
-        leaf=leaf,
+        extra_seconds=row.extra_seconds,
     )

@@ -1,45 +1,24 @@
-"""Upkeep: what the daemon does by itself: redeems vouchers in time, and follows its leases on chain."""
+"""Upkeep: what the daemon does by itself beside settling: follows its leases on chain, and releases volumes."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from shale.chain.chain import Chain
-from shale.clock import Clock, wait_event
+from shale.chain.chain import Chain, LeaseRecord
+from shale.clock import Clock
 from shale.keeping import Trouble
 from shale.market.lease import EndReason
 from shale.units import LeaseId
 
 log = logging.getLogger("shale.provider")
 
-REDEEM_SECONDS = 6 * 3600.0
-"""The longest that vouchers wait: a day after an End on chain anybody may close a lease with what was proven so far."""
-RETRY_SECONDS = 60.0
-"""How soon a settlement that failed is tried again."""
 FOLLOW_SECONDS = 60.0
 """How often the chain is asked about the living leases."""
+OVERDUE_SECONDS = 6 * 3600
+"""How long before anyone may close it, with what was redeemed so far, a lease is ended here, to be settled in time."""
 SWEEP_SECONDS = 3600.0
 """How often volumes are looked for that no container has any more."""
-
-
-async def redeem(settle: Callable[[], Awaitable[object]], ended: asyncio.Event, clock: Clock, company: float) -> None:
-    """Settle once leases have ended and no other has for `company` seconds, and every few hours while they run."""
-    trouble, wait = Trouble("settlement", clock, log), REDEEM_SECONDS
-    while True:
-        await wait_event(clock, ended, wait)
-        while ended.is_set():
-            ended.clear()
-            await wait_event(clock, ended, company)
-        try:
-            await settle()
-        except Exception as error:  # noqa: BLE001 - what was earned is redeemed in time, whatever fails
-            trouble.note(error)
-            wait = RETRY_SECONDS
-        else:
-            trouble.over()
-            wait = REDEEM_SECONDS
 
 
 async def follow(
@@ -47,8 +26,9 @@ async def follow(
     clock: Clock,
     living: Callable[[], Iterable[LeaseId]],
     end: Callable[[LeaseId, EndReason], Awaitable[object]],
+    topped_up: Callable[[LeaseId, LeaseRecord], Awaitable[object]],
 ) -> None:
-    """End the leases here that a party has ended on chain.
+    """End the leases here that a party has ended on chain, or whose time there runs out; `topped_up` sees the others.
 
     From that End the window runs: a client that ended there and went on paying here would get all back after a day.
     """
@@ -60,8 +40,14 @@ async def follow(
         for lease, trouble in troubles.items():
             try:
                 record = await chain.lease(lease)
-                if record is not None and (record.ended_at or record.closed):
+                if record is None:
+                    continue
+                if record.ended_at or record.closed:
                     await end(lease, record.end_reason or EndReason.CLIENT_ENDED)
+                elif record.overdue_at - OVERDUE_SECONDS <= clock.now():
+                    await end(lease, EndReason.EXPIRED)
+                else:
+                    await topped_up(lease, record)
             except Exception as error:  # noqa: BLE001 - one lease must not hide the others
                 trouble.note(error)
             else:

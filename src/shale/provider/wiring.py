@@ -6,17 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from shale.addresses import parse_address
 from shale.chain.chain import Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
 from shale.chain.rpc import place_of
-from shale.clock import SystemClock
+from shale.clock import Clock, SystemClock
 from shale.containers.docker import DockerEngine
 from shale.containers.engine import Engine
 from shale.datasets.driver import VolumeDriver
@@ -27,33 +28,37 @@ from shale.paths import Home, binary, private_dir
 from shale.proofs.kernel import KernelProver
 from shale.proofs.prover import Prover
 from shale.provider.admin import AdminApi
+from shale.provider.anchoring import Anchoring
 from shale.provider.api import PublicApi
 from shale.provider.catalogue import Catalogue
 from shale.provider.claims import Claims
 from shale.provider.config import ProviderConfig
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.desk import Desk
+from shale.provider.earnings import Earnings
 from shale.provider.faults import Faults
 from shale.provider.identity import Identity, key_hash, open_identity
 from shale.provider.inventory import survey
 from shale.provider.lease_volumes import LeaseVolumes, Offered
+from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
 from shale.provider.lookout import Lookout
 from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
 from shale.provider.offers import Offers
 from shale.provider.search import Search
+from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
+from shale.provider.settling import Service
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store, sqlite_url
+from shale.provider.till import Till
+from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, gateway_folder
 from shale.tunnel.meters import MeterSockets
-from shale.units import Address, checked_address
+from shale.units import Address
 
 log = logging.getLogger("shale.provider")
-
-SETTLE_AFTER_SECONDS = 60.0
-"""How long after the last lease's end a batch waits for company."""
 
 Step = Callable[[str], None]
 """Told of each step of the start as it begins, in words for a person."""
@@ -79,14 +84,14 @@ class Provider:
     lookout: Lookout
     public: Starlette
     admin: Starlette
-    settle_after: float = SETTLE_AFTER_SECONDS
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    service: Service
+    topups: TopUps
 
     async def announce(self, step: Step = lambda name: None) -> None:
         """Write this provider's record to the registry, if what stands there is not what is true."""
         operator = self.identity.operator
         offer = self.signing.offer_hash(await self.offers.current(await self.desk.free()))
-        payout = checked_address(self.config.payout) if self.config.payout else operator
+        payout = parse_address(self.config.payout) if self.config.payout else operator
         host_key = key_hash(self.identity.host_key.public)
         known = await self.chain.provider(operator)
         if (
@@ -111,7 +116,13 @@ async def wire(
         operator = identity.operator
         clock = SystemClock()
         step(f"asking the chain at {place_of(network.rpc_url)}")
-        chain = FvmChain(network.deployment, network.rpc_url, identity.account)
+        chain = FvmChain(
+            network.deployment,
+            network.rpc_url,
+            identity.account,
+            database=private_dir(home.provider) / "chain.db",
+            finality=network.finality,
+        )
         stack.push_async_callback(chain.close)
         await chain.check()
         step("asking the Docker Engine")
@@ -123,7 +134,7 @@ async def wire(
         step("loading the proving keys")
         prover = KernelProver()
         stack.push_async_callback(prover.close)
-        await _check_prover(prover, chain)
+        await _check_keys(chain, prover)
         domain = await prover.domain(network.deployment.chain_id, network.deployment.ledger)
         step("opening the books")
         store = await Store.open(config.database or sqlite_url(private_dir(home.provider) / "provider.db"))
@@ -144,7 +155,10 @@ async def wire(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
-        meter = MeterParts(store, engine, prover, clock, identity.account, signing, domain)
+        ledger_books, topups = LedgerBooks(store), TopUps(store, chain)
+        meter = MeterParts(
+            store, engine, Till(store, prover, domain), clock, identity.account, signing, topups
+        )  # fmt: skip
         lifecycle = Lifecycle(
             LifecycleParts(
                 config=config,
@@ -153,6 +167,7 @@ async def wire(
                 engine=engine,
                 volumes=leased,
                 chain=chain,
+                anchoring=Anchoring(chain, ledger_books, clock),
                 gateway=gateway,
                 sockets=sockets,
                 meter=meter,
@@ -165,7 +180,8 @@ async def wire(
             config, machine, shelf, clock, identity.account, signing, gateway.user, identity.host_key.public,
             miner,
         )  # fmt: skip
-        settlement = Settlement(store, chain, prover, clock, identity.account, signing, operator, domain)
+        settlement = Settlement(store, ledger_books, chain, prover, clock, operator, domain)
+        service = _service(settlement, config, chain, lifecycle, topups, clock)
         metrics = CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
         faults = Faults(shelf, lifecycle, clock, metrics)
@@ -178,6 +194,9 @@ async def wire(
             engine,
             lifecycle,
             settlement,
+            service,
+            topups,
+            Earnings(store, ledger_books, chain, operator),
             desk,
             offers,
             signing,
@@ -191,17 +210,6 @@ async def wire(
         )
 
 
-async def _check_prover(prover: Prover, chain: Chain) -> None:
-    """Raises ConfigError unless the ledger takes what it proves."""
-    circuit = await prover.circuit()
-    if int(circuit.vk_hash, 16) != int(await chain.verifying_key_hash(), 16):
-        raise ConfigError(
-            "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
-        )
-    if circuit.unsafe_development:
-        log.warning("proofs use the unsafe development key: for the desk only")
-
-
 def _provider(
     config: ProviderConfig,
     identity: Identity,
@@ -210,6 +218,9 @@ def _provider(
     engine: Engine,
     lifecycle: Lifecycle,
     settlement: Settlement,
+    service: Service,
+    topups: TopUps,
+    earnings: Earnings,
     desk: Desk,
     offers: Offers,
     signing: SigningDomain,
@@ -221,7 +232,8 @@ def _provider(
     metrics: CollectorRegistry,
     stop: asyncio.Event,
 ) -> Provider:
-    provider = Provider(
+    settling = SettleRoutes(settlement, service, earnings)
+    return Provider(
         config=config,
         identity=identity,
         chain=chain,
@@ -236,13 +248,38 @@ def _provider(
         faults=faults,
         driver=driver.app(),
         lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
-        public=PublicApi(desk, lifecycle, offers, search, metrics).app(),
-        admin=AdminApi(identity.operator, desk, DatasetRoutes(catalogue), lifecycle, settlement, chain, stop).app(),
+        public=PublicApi(desk, lifecycle, offers, search, topups, metrics).app(),
+        admin=AdminApi(
+            identity.operator, desk, DatasetRoutes(catalogue), settling, lifecycle, settlement, chain, stop
+        ).app(),
+        service=service,
+        topups=topups,
     )
-    lifecycle.on_ended = provider.ended.set
-    return provider
 
 
 async def _miner(chain: Chain, operator: Address) -> str:
     record = await chain.provider(operator)
     return f"f0{record.miner}" if record is not None and record.miner else ""
+
+
+def _service(
+    settlement: Settlement, config: ProviderConfig, chain: Chain, lifecycle: Lifecycle, topups: TopUps, clock: Clock
+) -> Service:
+    """What settles by itself; it hears of each lease that ends, as the leases hear of what was topped up."""
+    service = Service(settlement, config.rules, clock, chain.gas_price)
+    lifecycle.on_ended = service.ended.set
+    topups.on_raised = lifecycle.lengthen
+    return service
+
+
+async def _check_keys(chain: Chain, prover: Prover) -> None:
+    """Raise ConfigError unless this machine can prove for the ledger that stands on chain."""
+    circuit = await prover.circuit()
+    if int(circuit.keys_hash, 16) != int(await chain.keys_hash(), 16):
+        raise ConfigError(
+            "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
+        )
+    if not circuit.provable:
+        raise ConfigError("there is no proving key on this machine", "run shale provider keys make --size 8")
+    if circuit.unsafe_development:
+        log.warning("proofs use the unsafe development key: for the desk only")

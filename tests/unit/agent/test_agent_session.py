@@ -55,6 +55,39 @@ class TestPaying:
         assert both.tasks["session"].done()
 
 
+class TestTopUp:
+    async def test_spending_goes_on_past_the_first_deposit_without_a_pause(self, both: Both) -> None:
+        await both.clock.advance(MAX_SECONDS - 20)
+        await both.chain.top_up(both.order, 100)
+        both.books.set_extra_seconds(both.held.id, 100)
+        await both.session.lengthen()
+        both.meter.lengthen(MAX_SECONDS + 100)
+        await both.clock.advance(60)
+        assert both.rental.paid > both.order.collateral
+        assert both.rental.paid == (await both.kept()).lease.paid
+        assert both.session.view.collateral == PRICE.over(MAX_SECONDS + 100)
+        await both.clock.advance(100)
+        assert both.rental.end_reason is EndReason.COLLATERAL_SPENT
+        assert both.rental.paid == PRICE.over(MAX_SECONDS + 100)
+
+    async def test_a_provider_that_nobody_told_looks_before_it_ends_the_lease(self, both: Both) -> None:
+        """The client's own side knows of the top-up; the provider reads the chain when the deposit seems spent."""
+        await both.clock.advance(MAX_SECONDS - 20)
+        await both.chain.top_up(both.order, 50)
+        both.books.set_extra_seconds(both.held.id, 50)
+        await both.session.lengthen()
+        await both.clock.advance(40)
+        assert not both.rental.ended
+        assert (await both.kept()).max_seconds == MAX_SECONDS + 50
+
+    async def test_a_client_that_topped_nothing_up_pays_no_more_than_it_ordered(self, both: Both) -> None:
+        await both.clock.advance(MAX_SECONDS - 20)
+        both.meter.lengthen(MAX_SECONDS + 100)
+        await both.clock.advance(60)
+        assert both.rental.paid <= both.order.collateral
+        assert "more time than was ordered" in both.session.view.note
+
+
 class TestAway:
     async def test_a_client_that_vanishes_is_frozen_after_the_grace_and_thawed_when_it_pays(self, both: Both) -> None:
         await both.clock.advance(2)

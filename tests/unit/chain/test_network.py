@@ -1,6 +1,7 @@
 """Network: kept by name in a private file, and checked like anything from outside."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from shale.errors import ConfigError, InputRefused
 from shale.paths import Home
 from shale.units import checked_address
 
-PLACES = [checked_address("0x" + f"{n:040x}") for n in range(1, 5)]
+PLACES = [checked_address("0x" + f"{n:040x}") for n in range(1, 8)]
 URL = "https://user:secret@node.example/rpc?token=secret"
 
 
 def network(name: str = "devnet") -> Network:
-    return Network(name, URL, Deployment(31415926, *PLACES, block=7))
+    return Network(name, URL, Deployment(31415926, *PLACES[:3], tuple(PLACES[3:]), block=7))
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def test_a_saved_network_is_loaded_by_name_or_alone(home: Home) -> None:
     assert Network.load(home, "devnet") == network()
     assert Network.load(home) == Network.load(home, "") == network()
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_networks_finality_is_kept(home: Home) -> None:
+    replace(network(), finality=30).save(home)
+    assert Network.load(home).finality == 30
+    assert "finality" not in network().to_json()
 
 
 def test_without_a_network_the_error_says_how_to_get_one(home: Home) -> None:
@@ -65,6 +72,12 @@ BENT: list[dict[str, Any]] = [
     {"registry": 5},
     {"ledger": "0x" + "g" * 40},
     {"block": 1.5},
+    {"verifiers": "0x12"},
+    {"verifiers": PLACES[:3]},
+    {"verifiers": [*PLACES[:3], 7]},
+    {"finality": -1},
+    {"finality": 1e3},
+    {"finality": 10**9},
     {"rpc_url": None},
     {"rpc_url": "ftp://node.example"},
     {"rpc_url": "http://"},
@@ -80,7 +93,7 @@ def test_a_malformed_network_is_refused(bent: dict[str, Any]) -> None:
         network_from_json(network().to_json() | bent, "devnet")
 
 
-@pytest.mark.parametrize("key", ["chain_id", "registry", "market", "ledger", "verifier"])
+@pytest.mark.parametrize("key", ["chain_id", "registry", "market", "ledger", "verifiers"])
 def test_a_network_that_lacks_a_key_is_refused(key: str) -> None:
     raw = network().to_json()
     del raw[key]

@@ -64,4 +64,4 @@ def test_every_words_entry_says_what_happened_and_what_to_do() -> None:
     for name, (message, hint) in WORDS.items():
         assert message, name
         assert hint, name
-        message.format("a", "b", state="s")
+        message.format("a", "b", "c", state="s")

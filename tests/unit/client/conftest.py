@@ -14,7 +14,7 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from shale.chain.chain import Deployment, ProviderRecord
+from shale.chain.chain import Deployment, Opening, ProviderRecord
 from shale.chain.memory import MemoryChain, MemoryWorld
 from shale.client.api import ProviderApi, end_from_json, end_to_json
 from shale.client.discovery import Found
@@ -110,6 +110,8 @@ class Door:
                 final = replace(end, reason=end.reason, at=self.clock.now())
                 raw = end_to_json(final) | {"signature": self.signing.sign(final, self.account)}
                 return reply(200, self.twist(raw))
+            case "POST", ["leases", _, "topup"]:
+                return reply(200, {"max_seconds": 1})
             case "GET", ["leases", _]:
                 return reply(200, {"end_reason": "none"} | self.remote)
         return reply(404, {"error": {"code": "refused", "message": "no such thing", "hint": ""}})
@@ -172,7 +174,8 @@ class Bench:
             rental.collateral,
             rental.order.deadline,
         )
-        await self.world.open_lease(rental.order, rental.acceptance, confirmation)
+        opening = Opening(rental.order, "", rental.acceptance, "", confirmation, "")
+        await self.world.open_leases([opening], self.world.moment())
 
 
 def reply(status: int, value: object) -> httpx.Response:
@@ -211,7 +214,7 @@ def new_offer(operator: Address, **changes: Any) -> Offer:
 def bench(tmp_path: Path) -> Any:
     clock, prover = ManualClock(), MemoryProver()
     places = [checked_address("0x" + f"{n:040x}") for n in range(1, 5)]
-    world = MemoryWorld(prover, clock, Deployment(31415926, *places, block=0))
+    world = MemoryWorld(prover, clock, Deployment(31415926, *places[:3], (places[3],) * 4, block=0))
     account, operator = Account.create(), Account.create()
     world.wallets[checked_address(account.address)] = FIL * 10
     home = Home(tmp_path / "home")

@@ -30,6 +30,7 @@ async def test_books_of_the_first_version_are_taken_on(bench: Any) -> None:
     rental = await bench.lease()
     with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as books:
         books.execute("ALTER TABLE leases DROP COLUMN fault")
+        books.execute("ALTER TABLE leases DROP COLUMN extra_seconds")
         books.execute("PRAGMA user_version=1")
     with closing(Store(bench.home)) as again:
         assert again.by_id(rental.id) == rental
@@ -135,6 +136,17 @@ async def test_a_payment_key_comes_back_as_it_was_kept_and_never_shows_its_secre
 def test_an_unknown_lease_is_named_in_the_error(bench: Any) -> None:
     with pytest.raises(InputRefused, match="no lease named 'nope'"):
         bench.store.rental("nope")
+
+
+async def test_books_of_the_version_before_are_taken_over(bench: Any) -> None:
+    rental = await bench.lease()
+    with closing(sqlite3.connect(bench.home.client / "leases.sqlite")) as raw:
+        raw.execute("ALTER TABLE leases DROP COLUMN extra_seconds")
+        raw.execute("PRAGMA user_version=2")
+    store = Store(bench.home)
+    assert store.by_id(rental.id) == rental
+    assert store.set_extra_seconds(rental.id, 60).collateral == rental.price.over(3660)
+    store.close()
 
 
 def test_books_of_another_version_are_refused(bench: Any) -> None:

@@ -22,7 +22,9 @@ async def look(bench: Any, **options: Any) -> tuple[list[Found], list[Unusable]]
 
 def register(bench: Any, **changes: Any) -> None:
     record = replace(bench.door.record(), **changes)
-    bench.world.registry.register(record.operator, 0, record.endpoint, record.host_key, "0x" + "0" * 64, record.payout)
+    bench.world.state.registry.register(
+        record.operator, 0, record.endpoint, record.host_key, "0x" + "0" * 64, record.payout
+    )
 
 
 async def why(bench: Any) -> str:
@@ -65,7 +67,7 @@ async def test_an_expired_offer_is_left_out(bench: Any) -> None:
 
 async def test_a_silent_provider_does_not_hide_the_others(bench: Any) -> None:
     register(bench)
-    bench.world.registry.register(
+    bench.world.state.registry.register(
         checked_address(Account.create().address),
         0,
         "http://silent.example",

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from eth_account import Account
+from eth_account import Account as Judge
 
 from shale.client import wallet
 from shale.errors import ConfigError, InputRefused, Refused
+from shale.market.accounts import Account
+from shale.market.keystore import decrypt, encrypt
 from shale.paths import Home
-from shale.units import Address
 
 PASSWORD = "correct horse battery"
 KEY = "0x" + "11" * 32
@@ -63,9 +64,22 @@ def test_what_is_no_private_key_is_refused_without_being_shown(text: str) -> Non
 
 def test_a_keystore_of_another_wallet_can_be_taken_over(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
-    path.write_text(json.dumps(Account.encrypt(KEY, "its own", kdf="pbkdf2", iterations=2)))
-    account = wallet.decrypt(wallet.read_keystore(path), "its own")
-    assert wallet.keep(home, account, PASSWORD) == Account.from_key(KEY).address
+    path.write_text(json.dumps(Judge.encrypt(KEY, "its own", kdf="pbkdf2", iterations=2)))
+    account = decrypt(wallet.read_keystore(path), "its own")
+    assert wallet.keep(home, account, PASSWORD) == Judge.from_key(KEY).address
+
+
+def test_a_file_or_a_pipe_may_bring_a_keystore_or_a_bare_key() -> None:
+    raw = Judge.encrypt(KEY, "its own", kdf="scrypt", iterations=2)
+    assert wallet.read_key(b"\n " + json.dumps(raw).encode()) == raw
+    for text in (KEY, KEY[2:], f" {KEY}\n"):
+        found = wallet.read_key(text.encode())
+        assert isinstance(found, Account)
+        assert found.address == Judge.from_key(KEY).address
+    for junk in (b"", b"{", b"{}", b"\xff" * 64, KEY.encode() * 2, b"{" * 70_000):
+        with pytest.raises(InputRefused) as caught:
+            wallet.read_key(junk)
+        assert KEY[2:] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +88,9 @@ def test_a_keystore_of_another_wallet_can_be_taken_over(home: Home, tmp_path: Pa
      {"n": "2"}, {"n": True}, None],
 )  # fmt: skip
 def test_a_keystore_that_would_eat_the_machine_is_refused(params: object) -> None:
+    store = encrypt(Account.create(), PASSWORD, 2)
     with pytest.raises(InputRefused):
-        wallet.decrypt({"crypto": {"kdf": "scrypt", "kdfparams": params}}, PASSWORD)
+        decrypt(store | {"crypto": store["crypto"] | {"kdfparams": params}}, PASSWORD)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"crypto": 3}', "[" * 5000, "x" * 70000])
@@ -84,8 +99,3 @@ def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(InputRefused, match="not a keystore"):
         wallet.read_keystore(path)
-
-
-def test_an_address_reads_as_filecoin_writes_it() -> None:
-    owner = Address("0x52963ef50e27e06d72d59fcb4f3c2a687be3cfef")
-    assert wallet.f410(owner) == "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"

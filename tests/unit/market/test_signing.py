@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_account import Account
-from eth_utils.crypto import keccak
 
 from shale.errors import InputRefused
+from shale.hashes import keccak
 from shale.market import signing
+from shale.market.accounts import Account, sign_digest
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order, PayKey, Reading
 from shale.market.resources import Resources
@@ -18,7 +18,7 @@ from shale.units import Address, AttoFil, OrderHash, Price, lease_id_of
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "eip712.json").read_bytes())
 DOMAIN = SigningDomain(VECTORS["domain"]["chainId"], Address(VECTORS["domain"]["verifyingContract"]))
-SIGNER = Account.from_key(VECTORS["signer"]["secret"])
+SIGNER = Account.of_key(bytes.fromhex(VECTORS["signer"]["secret"][2:]))
 ORDER_HASH = OrderHash(VECTORS["messages"]["Order"]["digest"])
 
 
@@ -27,13 +27,16 @@ def vector(name: str) -> dict[str, Any]:
 
 
 def numbers(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its decimal and payment key texts as the numbers that they are."""
-    return {
-        key: int(value, 16 if value.startswith("0x") else 10)
-        if isinstance(value, str) and (key.startswith("payKey") or not value.startswith("0x"))
-        else value
-        for key, value in message.items()
-    }
+    """The message with its texts as the numbers, bytes and addresses that they are."""
+    return {key: _value(key, value) for key, value in message.items()}
+
+
+def _value(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if key.startswith("payKey") or not value.startswith("0x"):
+        return int(value, 16 if value.startswith("0x") else 10)
+    return bytes.fromhex(value[2:]) if len(value) == 66 else value
 
 
 @pytest.fixture
@@ -46,10 +49,9 @@ def end() -> End:
 def test_every_struct_has_the_contracts_digest(name: str) -> None:
     message = DOMAIN._message(name, numbers(vector(name)))
     expected = VECTORS["messages"][name]
-    digest = keccak(b"\x19" + message.version + message.header + message.body)
     assert "0x" + message.body.hex() == expected["structHash"]
-    assert "0x" + digest.hex() == expected["digest"]
-    assert "0x" + bytes(SIGNER.sign_message(message).signature).hex() == expected["signature"]
+    assert "0x" + message.digest.hex() == expected["digest"]
+    assert "0x" + sign_digest(SIGNER, message.digest).hex() == expected["signature"]
 
 
 @pytest.mark.parametrize("name", list(VECTORS["types"]))

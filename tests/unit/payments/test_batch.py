@@ -1,16 +1,20 @@
-"""What goes into a batch, and what it comes to."""
+"""What goes into a batch, in which window, and what it comes to."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shale.market.lease import EndReason
 from shale.market.order import PayKey
-from shale.payments.batch import Claimable, Leaf, plan_batch
+from shale.payments.batch import SIZES, TREE_DEPTH, Batch, Claimable, Leaf, plan_batch
 from shale.payments.voucher import Voucher
 from shale.units import ZERO, AttoFil, LeaseId
 
 KEY = PayKey("0x" + "00" * 32, "0x" + "01" * 32)
+DEPOSIT = AttoFil(1000)
 
 
 def lease_id(number: int) -> LeaseId:
@@ -18,82 +22,178 @@ def lease_id(number: int) -> LeaseId:
 
 
 def claimable(
-    number: int, *, queued: int | None = None, paid: int = 0, ended: bool = False, leaf_paid: int | None = None
+    number: int, *, paid: int = 0, ended: bool = False, at: int | None = None, redeemed: int = 0
 ) -> Claimable:
+    """A lease, with its leaf at index `at` if it has one."""
     lease = lease_id(number)
-    leaf = None if leaf_paid is None else Leaf(number, lease, KEY, AttoFil(1000), AttoFil(leaf_paid), leaf_paid)
+    leaf = None if at is None else Leaf(at, lease, KEY, AttoFil(redeemed), redeemed)
     voucher = Voucher(lease, AttoFil(paid), paid, "0x00") if paid else None
-    return Claimable(lease, KEY, AttoFil(1000), ended, voucher, queued, leaf)
+    reason = EndReason.CLIENT_ENDED if ended else EndReason.NONE
+    return Claimable(lease, KEY, DEPOSIT, ended, voucher, leaf, reason)
 
 
-def test_an_ended_lease_is_inserted_claimed_and_closed_in_one() -> None:
-    [operation] = plan_batch([claimable(1, queued=0, paid=30, ended=True)], [], 8)
-    assert (operation.insert, operation.close, operation.earned, operation.refund) == (
-        True,
-        True,
-        AttoFil(30),
-        AttoFil(970),
-    )
+def plan(
+    items: list[Claimable], *others: Leaf, sizes: tuple[int, ...] = SIZES, demanded: LeaseId | None = None
+) -> Batch:
+    leaves = [item.leaf for item in items if item.leaf is not None]
+    batch = plan_batch(items, [*leaves, *others], sizes, demanded)
+    assert batch is not None
+    return batch
+
+
+def test_a_lease_that_ended_before_it_was_redeemed_never_stands_in_the_tree() -> None:
+    batch = plan([claimable(1, paid=30, ended=True)])
+    [operation] = batch.operations
+    assert (batch.size, operation.insert, operation.close, operation.earned) == (1, True, True, AttoFil(30))
+    assert operation.reason is EndReason.CLIENT_ENDED
     assert operation.after() is None
 
 
-def test_deposits_are_inserted_in_the_order_of_the_queue() -> None:
-    items = [claimable(1, queued=5), claimable(2, queued=3), claimable(3, queued=4)]
-    assert [op.leaf.lease for op in plan_batch(items, [], 8)] == [lease_id(2), lease_id(3), lease_id(1)]
-
-
 def test_a_running_lease_whose_voucher_has_not_grown_is_left_alone() -> None:
-    assert plan_batch([claimable(1, paid=30, leaf_paid=30)], [], 8) == []
+    item = claimable(1, paid=30, at=0, redeemed=30)
+    assert item.leaf is not None
+    assert plan_batch([item], [item.leaf], SIZES) is None
+
+
+def test_a_lease_that_ended_with_nothing_paid_needs_no_proof() -> None:
+    assert plan_batch([claimable(1, ended=True)], [], SIZES) is None
 
 
 def test_a_running_lease_is_claimed_without_closing() -> None:
-    [operation] = plan_batch([claimable(1, paid=50, leaf_paid=30)], [], 8)
-    assert (operation.insert, operation.close, operation.earned, operation.refund) == (
-        False,
-        False,
-        AttoFil(20),
-        ZERO,
-    )
+    [operation] = plan([claimable(1, paid=50, at=3, redeemed=30)]).operations
+    assert (operation.insert, operation.close, operation.earned) == (False, False, AttoFil(20))
+    assert operation.reason is EndReason.NONE
 
 
 def test_an_ended_lease_without_a_new_voucher_is_closed() -> None:
-    [operation] = plan_batch([claimable(1, paid=30, leaf_paid=30, ended=True)], [], 8)
-    assert (operation.voucher, operation.close, operation.refund) == (None, True, AttoFil(970))
+    [operation] = plan([claimable(1, paid=30, at=3, redeemed=30, ended=True)]).operations
+    assert (operation.voucher, operation.close, operation.earned) == (None, True, ZERO)
 
 
-def test_new_leaves_take_free_indices() -> None:
-    taken = Leaf(0, lease_id(9), KEY, AttoFil(1))
-    [operation] = plan_batch([claimable(1, queued=0)], [taken], 8)
-    assert operation.leaf.index == 1
+def test_the_smallest_batch_that_serves_all_is_taken() -> None:
+    for many, size in ((1, 1), (2, 8), (8, 8), (9, 64), (64, 64), (65, 256)):
+        batch = plan([claimable(n, paid=5, ended=True) for n in range(many)])
+        assert (batch.size, len(batch.operations)) == (size, many)
 
 
-def test_a_demanded_close_comes_before_all_else() -> None:
-    items = [claimable(n, paid=50, leaf_paid=30) for n in range(1, 12)]
-    operations = plan_batch(items, [], 8, demanded=lease_id(11))
-    assert (operations[0].leaf.lease, operations[0].close, len(operations)) == (lease_id(11), True, 8)
-    assert not any(operation.close for operation in operations[1:])
+def test_without_the_key_of_a_size_the_others_do_what_they_can() -> None:
+    batch = plan([claimable(n, paid=5, ended=True) for n in range(20)], sizes=(1, 8))
+    assert (batch.size, len(batch.operations)) == (8, 8)
 
 
-def test_a_demanded_lease_in_the_queue_is_inserted_and_closed_in_the_same_batch() -> None:
-    items = [claimable(n, queued=n, paid=5) for n in range(8)]
-    operations = plan_batch(items, [], 8, demanded=lease_id(7))
-    assert [operation.close for operation in operations] == [False] * 7 + [True]
+def test_a_new_leaf_comes_where_none_stands() -> None:
+    batch = plan([claimable(1, paid=9)], Leaf(0, lease_id(9), KEY), Leaf(1, lease_id(8), KEY))
+    assert [operation.leaf.index for operation in batch.operations] == [2]
 
 
-def test_before_a_demanded_lease_deep_in_the_queue_there_are_bare_insertions_only() -> None:
-    items = [claimable(n, queued=n, paid=5, ended=True) for n in range(12)]
-    items.append(claimable(90, paid=50, leaf_paid=30, ended=True))
-    operations = plan_batch(items, [], 8, demanded=lease_id(9))
-    assert [operation.leaf.lease for operation in operations] == [lease_id(n) for n in range(8)]
-    assert all(op.insert and not op.close and op.voucher is None for op in operations)
+def test_leases_that_are_not_in_the_tree_ride_in_the_window_of_one_that_is() -> None:
+    items = [claimable(1, paid=9, at=17, redeemed=3, ended=True), *(claimable(n, paid=9, ended=True) for n in (2, 3))]
+    batch = plan(items)
+    assert (batch.size, batch.window, len(batch.operations)) == (8, 2, 3)
 
 
-@given(st.lists(st.tuples(st.integers(0, 1000), st.booleans()), max_size=20))
-def test_a_batch_pays_out_no_more_than_was_locked(leases: list[tuple[int, bool]]) -> None:
-    items = [claimable(n, queued=n, paid=paid, ended=ended) for n, (paid, ended) in enumerate(leases)]
-    operations = plan_batch(items, [], 8)
-    assert len(operations) == min(8, len(leases))
-    for operation in operations:
-        assert operation.earned + operation.refund <= operation.leaf.deposit
-        if operation.close:
-            assert operation.earned + operation.refund == operation.leaf.deposit
+def test_ended_leases_come_before_grown_vouchers() -> None:
+    running = [claimable(n, paid=50, at=n, redeemed=1) for n in range(8)]
+    ended = [claimable(n, paid=50, at=n, redeemed=50, ended=True) for n in range(16, 18)]
+    batch = plan([*running, *ended], sizes=(1, 8))
+    assert batch.window == 2
+    assert set(batch.leases) == {item.lease for item in ended}
+
+
+def test_the_dearest_vouchers_are_redeemed_first() -> None:
+    items = [claimable(n, paid=n + 1) for n in range(12)]
+    batch = plan(items, sizes=(8,))
+    assert set(batch.leases) == {lease_id(n) for n in range(4, 12)}
+
+
+def test_a_demanded_close_is_in_the_batch_whatever_else_waits() -> None:
+    ended = [claimable(n, paid=50, at=n, redeemed=30, ended=True) for n in range(8)]
+    asked = claimable(99, paid=50, at=20, redeemed=30)
+    batch = plan([*ended, asked], sizes=(1, 8), demanded=asked.lease)
+    [operation] = batch.operations
+    assert (operation.leaf.lease, operation.close) == (asked.lease, True)
+
+
+def test_a_demanded_lease_that_the_books_lack_stops_every_batch() -> None:
+    item = claimable(1, paid=5, ended=True)
+    assert plan_batch([item], [], SIZES, demanded=lease_id(77)) is None
+
+
+leases = st.lists(
+    st.tuples(st.integers(0, 1000), st.booleans(), st.one_of(st.none(), st.integers(0, 80)), st.integers(0, 1000)),
+    max_size=40,
+)
+
+
+@given(leases, st.sets(st.sampled_from(SIZES), min_size=1), st.integers(0, 50), st.booleans())
+def test_every_batch_is_legal(
+    drawn: list[tuple[int, bool, int | None, int]], sizes: set[int], pick: int, asks: bool
+) -> None:
+    items, taken = [], set()
+    for number, (paid, ended, at, redeemed) in enumerate(drawn):
+        free = at if at not in taken else None
+        if free is not None:
+            taken.add(free)
+        items.append(claimable(number, paid=paid, ended=ended, at=free, redeemed=min(redeemed, paid)))
+    leaves = {item.leaf.index: item.leaf for item in items if item.leaf is not None}
+    standing = [item.lease for item in items if item.leaf is not None]
+    demanded = standing[pick % len(standing)] if asks and standing else None
+    batch = plan_batch(items, leaves.values(), sizes, demanded)
+    wanted = {item.lease for item in items if item.moves} | ({demanded} if demanded else set())
+    assert (batch is None) == (not wanted)
+    if batch is None:
+        return
+    assert batch.size in sizes
+    assert 0 <= batch.window < 2**TREE_DEPTH // batch.size
+    indices = [operation.leaf.index for operation in batch.operations]
+    assert all(one < two for one, two in pairwise(indices))
+    assert all(index // batch.size == batch.window for index in indices)
+    assert len(set(batch.leases)) == len(batch.leases)
+    assert set(batch.leases) <= wanted
+    assert demanded is None or demanded in batch.leases
+    by_lease = {item.lease: item for item in items}
+    for operation in batch.operations:
+        item = by_lease[operation.leaf.lease]
+        assert operation.insert == (item.leaf is None)
+        assert operation.insert or leaves[operation.leaf.index] == operation.leaf
+        assert not operation.insert or operation.leaf.index not in leaves
+        assert operation.close == (item.ended or item.lease == demanded)
+        assert operation.leaf.amount <= operation.amount <= item.deposit
+        assert operation.insert or operation.close or operation.earned
+
+
+@given(leases)
+def test_batch_after_batch_all_deposits_come_back_as_earnings_and_refunds(
+    drawn: list[tuple[int, bool, int | None, int]],
+) -> None:
+    """Whatever the batches' order, once all have ended each deposit is split and nothing is left in the tree."""
+    vouchers = {lease_id(n): paid for n, (paid, *_) in enumerate(drawn)}
+    leaves: dict[LeaseId, Leaf] = {}
+    closed: set[LeaseId] = set()
+    earned, refunded = 0, 0
+    for ended in (False, True):
+        while True:
+            items = []
+            for n, (lease, paid) in enumerate(vouchers.items()):
+                if lease in closed:
+                    continue
+                voucher = Voucher(lease, AttoFil(paid), paid, "0x00") if paid else None
+                over = ended or drawn[n][1]
+                items.append(Claimable(lease, KEY, DEPOSIT, over, voucher, leaves.get(lease)))
+            batch = plan_batch(items, leaves.values(), (1, 8))
+            if batch is None:
+                break
+            earned += batch.earned.value
+            for operation in batch.operations:
+                after = operation.after()
+                leaves.pop(operation.leaf.lease, None)
+                if after is None:
+                    closed.add(operation.leaf.lease)
+                    refunded += (DEPOSIT - operation.amount).value
+                else:
+                    leaves[after.lease] = after
+    untouched = [lease for lease, paid in vouchers.items() if lease not in closed]
+    assert all(vouchers[lease] == 0 for lease in untouched), "only what earned nothing is left, for a refund"
+    assert leaves == {}
+    assert earned + refunded + DEPOSIT.value * len(untouched) == DEPOSIT.value * len(vouchers)
+    assert earned == sum(vouchers.values())

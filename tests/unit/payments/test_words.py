@@ -1,50 +1,62 @@
-"""A batch's words are those of the circuit and the contract (golden vectors)."""
-
-import json
-from pathlib import Path
-from typing import Any
+"""A batch's words and calldata, as docs/protocol.md, section 4, has them."""
 
 import pytest
 
+from shale.errors import InputRefused
+from shale.market.lease import EndReason
 from shale.market.order import PayKey
-from shale.payments.batch import Leaf, Operation
+from shale.payments.batch import Batch, Leaf, Operation
 from shale.payments.voucher import Voucher
-from shale.payments.words import batch_words, challenge, evaluation, flags_of
-from shale.units import ZERO, AttoFil, LeaseId
+from shale.payments.words import batch_words, challenge, check_batch, evaluation, flags_of, pack_operations
+from shale.units import AttoFil, LeaseId
 
-VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors" / "ledger.json").read_bytes())
-
-
-def operations(batch: dict[str, Any]) -> list[Operation]:
-    """The batch as it came to the prover: what an operation starts from stands in the leaves, or in an earlier one."""
-    standing = {leaf["lease_id"]: (AttoFil(int(leaf["amount"])), leaf["seconds"]) for leaf in batch["leaves"]}
-    made = []
-    for raw in batch["operations"]:
-        lease = LeaseId(raw["lease_id"])
-        amount, seconds = standing.get(lease, (ZERO, 0))
-        key, deposit = PayKey(raw["x"], raw["y"]), AttoFil(int(raw["deposit"]))
-        leaf = Leaf(raw["index"], lease, key, deposit, amount, seconds)
-        total = AttoFil(int(raw["amount"]))
-        voucher = Voucher(lease, total, raw["seconds"], raw["signature"]) if raw["claim"] else None
-        made.append(Operation(leaf, raw["insert"], raw["close"], voucher))
-        standing[lease] = (total, raw["seconds"])
-    return made
-
-
-@pytest.mark.parametrize("batch", VECTORS["batches"], ids=lambda batch: batch["name"])
-def test_a_batch_has_the_words_of_the_circuit(batch: dict[str, Any]) -> None:
-    roots = (int(batch["old_root"], 16), int(batch["new_root"], 16))
-    words = batch_words(int(VECTORS["domain"], 16), *roots, operations(batch))
-    assert [hex(word) for word in words] == [hex(int(word, 16)) for word in batch["words"]]
-    r = challenge(words, int(batch["c"], 16))
-    assert r == int(batch["r"], 16)
-    assert evaluation(words, r) == int(batch["e"], 16)
+LEASE, OTHER = LeaseId("0x" + "01" * 31), LeaseId("0x" + "02" * 31)
+KEY = PayKey("0x" + "0a" * 32, "0x" + "0b" * 32)
+STANDING = Operation(Leaf(13, LEASE, KEY, AttoFil(5), 1), False, False, Voucher(LEASE, AttoFil(9), 3, "0x"))
+ARRIVING = Operation(Leaf(15, OTHER, KEY), True, True, None, EndReason.VERDICT)
 
 
 def test_flags_are_bits() -> None:
-    leaf = Leaf(0, LeaseId("0x" + "01" * 31), PayKey("0x0", "0x1"), AttoFil(9))
+    leaf = Leaf(0, LEASE, KEY)
     voucher = Voucher(leaf.lease, AttoFil(1), 1, "0x")
     assert flags_of(Operation(leaf, True, False, None)) == 1
     assert flags_of(Operation(leaf, False, False, voucher)) == 2
     assert flags_of(Operation(leaf, False, True, None)) == 4
     assert flags_of(Operation(leaf, True, True, voucher)) == 7
+
+
+def test_each_slot_has_four_words_and_an_untouched_one_has_zeros() -> None:
+    batch = Batch(8, 1, (STANDING, ARRIVING))
+    words = batch_words(7, 8, 9, batch, AttoFil(4))
+    assert len(words) == 36
+    assert words[:4] == [7, 8, 9, 1 | 4 << 32]
+    assert words[4 + 4 * 5 : 4 + 4 * 6] == [int(LEASE, 16) | 2 << 248, 9 | 3 << 96, 0, 0]
+    assert words[4 + 4 * 7 :] == [int(OTHER, 16) | 5 << 248, 0, int(KEY.x, 16), int(KEY.y, 16)]
+    assert not any(words[4 : 4 + 4 * 5] + words[4 + 4 * 6 : 4 + 4 * 7])
+
+
+def test_operations_are_packed_without_gaps() -> None:
+    packed = pack_operations(Batch(8, 1, (STANDING, ARRIVING)))
+    first, second = packed[:54], packed[54:]
+    assert first == bytes((5, 2, 0)) + b"\x01" * 31 + (9).to_bytes(12, "big") + (3).to_bytes(8, "big")
+    assert second == bytes((7, 5, 6)) + b"\x02" * 31 + bytes(20) + b"\x0a" * 32 + b"\x0b" * 32
+    assert len(second) == 118
+
+
+def test_a_batch_with_slots_outside_or_out_of_order_is_refused() -> None:
+    for wrong in (
+        Batch(8, 0, (STANDING,)),
+        Batch(8, 1, (ARRIVING, STANDING)),
+        Batch(8, 1, (STANDING, STANDING)),
+        Batch(16, 0, (STANDING,)),
+        Batch(8, 1, ()),
+    ):
+        with pytest.raises(InputRefused):
+            check_batch(wrong)
+    check_batch(Batch(8, 1, (STANDING, ARRIVING)))
+
+
+def test_the_evaluation_is_the_polynomials_value() -> None:
+    words = [3, 5, 7]
+    assert evaluation(words, 10) == 3 + 50 + 700
+    assert challenge(words, 1) != challenge(words, 2)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.desks import CONFIG, FIL, FIL_PRICE, ONE, PIECE, ROOT, TOTAL, Counter
+from tests.settlements import opening_of
 
 from shale.client.keys import new_ssh_key
 from shale.containers.memory import MemoryEngine
@@ -124,7 +125,7 @@ class TestRefusedOrders:
 
     async def test_a_nonce_that_the_chain_has_seen(self, counter: Counter) -> None:
         order = counter.order()
-        counter.world.nonces.add((order.client, order.nonce))
+        counter.world.state.nonces.add((order.client, order.nonce))
         await counter.refuses(order, "nonce")
 
     async def test_a_nonce_that_another_order_here_has(self, counter: Counter) -> None:
@@ -285,8 +286,8 @@ class TestConfirmations:
         order = counter.order()
         accepted = await counter.hand_in(order)
         confirmation = counter.confirmation(order, accepted.acceptance)
-        await counter.confirm(confirmation)
-        await counter.world.open_lease(order, accepted.acceptance, confirmation)
+        held, _ = await counter.confirm(confirmation)
+        await counter.desk.chain.open_leases([opening_of(held)])
         counter.world.balances[order.client] = order.collateral
         assert await counter.lease(counter.order())
 

@@ -20,11 +20,15 @@ from shale.containers.memory import MemoryEngine
 from shale.datasets.memory import MemoryVolumes
 from shale.errors import Refused, Unavailable
 from shale.market.lease import EndReason, LeaseState
+from shale.provider.anchoring import Anchoring
 from shale.provider.identity import new_ssh_key
 from shale.provider.lease_volumes import LeaseVolumes
+from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
 from shale.provider.metering import MeterParts
 from shale.provider.store import Held
+from shale.provider.till import Till
+from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, Grant
 from shale.tunnel.meters import MeterSockets
 from shale.units import LeaseId
@@ -91,6 +95,7 @@ async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path)
     engine, untyped = desk.engine, cast("Gateway", door)
     assert isinstance(engine, MemoryEngine)
     domain = await desk.prover.domain(1, counter.world.deployment.ledger)
+    till, topups = Till(desk.store, desk.prover, domain), TopUps(desk.store, desk.chain)
     parts = LifecycleParts(
         config=desk.config,
         store=desk.store,
@@ -98,9 +103,10 @@ async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path)
         engine=engine,
         volumes=LeaseVolumes(volumes, engine, "shale"),
         chain=desk.chain,
+        anchoring=Anchoring(desk.chain, LedgerBooks(desk.store), clock),
         gateway=untyped,
         sockets=MeterSockets(short / "meters", os.getgid()),
-        meter=MeterParts(desk.store, engine, desk.prover, clock, counter.operator, desk.signing, domain),
+        meter=MeterParts(desk.store, engine, till, clock, counter.operator, desk.signing, topups),
         leases_dir=folder,
         guest=folder,
         gpu_ids=(),
@@ -160,7 +166,7 @@ async def test_a_lease_that_the_chain_refuses_stands_frozen_until_the_books_can_
         await gate.wait()
         raise Refused("the collateral is gone")
 
-    monkeypatch.setattr(house.counter.desk.chain, "open_lease", refuse)
+    monkeypatch.setattr(house.counter.desk.chain, "open_leases", refuse)
     await house.start(held)
     with locked(house.counter.desk.store):
         gate.set()

@@ -1,4 +1,4 @@
-"""Upkeep: vouchers are redeemed in time whatever happens, and an End on chain ends the lease here."""
+"""Upkeep: what happens to a lease on chain happens to it here too."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from tests.desks import Counter
-from tests.unit.provider.test_settlement import anchor
+from tests.settlements import opening_of
 
 from shale.chain.chain import LeaseRecord
 from shale.chain.memory import MemoryChain
 from shale.clock import ManualClock
-from shale.errors import Unavailable
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.provider.store import Held
-from shale.provider.upkeep import FOLLOW_SECONDS, REDEEM_SECONDS, RETRY_SECONDS, SWEEP_SECONDS, follow, redeem, sweep
+from shale.provider.topups import TopUps
+from shale.provider.upkeep import FOLLOW_SECONDS, OVERDUE_SECONDS, SWEEP_SECONDS, follow, sweep
 from shale.units import ZERO, LeaseId, checked_address
-
-WINDOW = 24 * 3600
 
 
 @asynccontextmanager
@@ -35,51 +32,6 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-class Settling:
-    """Counts settlements; the first `failures` of them fail."""
-
-    def __init__(self, failures: int = 0, error: type[Exception] = Unavailable) -> None:
-        self.runs = 0
-        self._failures = failures
-        self._error = error
-
-    async def __call__(self) -> None:
-        self.runs += 1
-        if self.runs <= self._failures:
-            raise self._error("the node does not answer")
-
-
-async def test_leases_that_end_together_are_settled_once() -> None:
-    clock, ended, settling = ManualClock(), asyncio.Event(), Settling()
-    async with running(redeem(settling, ended, clock, 60.0)):
-        for _ in range(3):
-            ended.set()
-            await clock.advance(40)
-        assert settling.runs == 0
-        await clock.advance(60)
-        assert settling.runs == 1
-
-
-@pytest.mark.parametrize("error", [Unavailable, KeyError, OSError])
-async def test_a_settlement_that_failed_is_tried_again_without_another_end(error: type[Exception]) -> None:
-    clock, ended, settling = ManualClock(), asyncio.Event(), Settling(2, error)
-    async with running(redeem(settling, ended, clock, 60.0)):
-        ended.set()
-        await clock.advance(60)
-        await clock.advance(2 * RETRY_SECONDS)
-        assert settling.runs == 3
-        await clock.advance(10 * RETRY_SECONDS)
-        assert settling.runs == 3
-
-
-async def test_a_lease_that_runs_for_days_is_redeemed_within_the_window() -> None:
-    clock, settling = ManualClock(), Settling()
-    async with running(redeem(settling, asyncio.Event(), clock, 60.0)):
-        await clock.advance(WINDOW)
-    assert settling.runs == WINDOW // REDEEM_SECONDS
-    assert settling.runs > 1
-
-
 async def test_a_lease_that_its_client_ended_on_chain_only_ends_here_too(counter: Counter) -> None:
     held, other = await anchored(counter), await anchored(counter)
     end = End(held.lease.order, ZERO, 0, EndReason.CLIENT_ENDED, counter.clock.now())
@@ -90,7 +42,7 @@ async def test_a_lease_that_its_client_ended_on_chain_only_ends_here_too(counter
     async def note(lease: LeaseId, reason: EndReason) -> None:
         ended.append((lease, reason))
 
-    async with running(follow(chain, counter.clock, lambda: [held.id, other.id], note)):
+    async with running(follow(chain, counter.clock, lambda: [held.id, other.id], note, unheard)):
         await counter.clock.advance(FOLLOW_SECONDS)
     assert ended == [(held.id, EndReason.CLIENT_ENDED)]
 
@@ -105,9 +57,58 @@ async def test_a_node_that_fails_for_one_lease_hides_no_other(counter: Counter) 
     async def note(lease: LeaseId, reason: EndReason) -> None:
         ended.append(lease)
 
-    async with running(follow(chain, counter.clock, lambda: [LeaseId("0x" + "00" * 31), held.id], note)):
+    async with running(follow(chain, counter.clock, lambda: [LeaseId("0x" + "00" * 31), held.id], note, unheard)):
         await counter.clock.advance(FOLLOW_SECONDS)
     assert ended == [held.id]
+
+
+async def test_a_lease_whose_time_on_chain_runs_out_is_ended_before_anyone_may_close_it(counter: Counter) -> None:
+    held = await anchored(counter)
+    record = await counter.desk.chain.lease(held.id)
+    assert record is not None
+    ended: list[tuple[LeaseId, EndReason]] = []
+
+    async def note(lease: LeaseId, reason: EndReason) -> None:
+        ended.append((lease, reason))
+
+    async with running(follow(counter.desk.chain, counter.clock, lambda: [held.id], note, unheard)):
+        await counter.clock.advance(record.overdue_at - counter.clock.now() - OVERDUE_SECONDS - 2 * FOLLOW_SECONDS)
+        assert ended == []
+        await counter.clock.advance(3 * FOLLOW_SECONDS)
+    assert ended[0] == (held.id, EndReason.EXPIRED)
+    assert counter.clock.now() < record.overdue_at
+
+
+async def test_a_top_up_is_noticed_on_chain_without_a_word_from_its_client(counter: Counter) -> None:
+    held = await anchored(counter)
+    topups = TopUps(counter.desk.store, counter.desk.chain)
+    raised: list[tuple[LeaseId, int]] = []
+    heard = asyncio.Event()
+
+    def hear(lease: LeaseId, seconds: int) -> None:
+        raised.append((lease, seconds))
+        heard.set()
+
+    topups.on_raised = hear
+    chain = MemoryChain(counter.world, checked_address(counter.client.address))
+    await chain.top_up(held.order, 500)
+    async with running(follow(chain, counter.clock, lambda: [held.id], never, topups.take)):
+        await counter.clock.advance(FOLLOW_SECONDS)
+        await heard.wait()
+    assert raised == [(held.id, held.order.max_seconds + 500)]
+    kept = await counter.desk.store.lease(held.id)
+    assert (kept.max_seconds, kept.collateral) == (
+        held.max_seconds + 500,
+        held.order.price.over(held.max_seconds + 500),
+    )
+
+
+async def unheard(lease: LeaseId, record: LeaseRecord) -> None:
+    """A lease that goes on as it was."""
+
+
+async def never(lease: LeaseId, reason: EndReason) -> None:
+    raise AssertionError("it runs on")
 
 
 async def test_volumes_are_looked_for_again_after_a_look_that_failed() -> None:
@@ -136,5 +137,5 @@ class Deaf(MemoryChain):
 
 async def anchored(counter: Counter) -> Held:
     held = await counter.lease(counter.order())
-    await anchor(counter, held)
+    await counter.desk.chain.open_leases([opening_of(held)])
     return held

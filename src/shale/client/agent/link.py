@@ -58,6 +58,12 @@ async def end(home: Home, name: str, end_json: dict[str, Any], signature: str) -
     return dict(raw["end"])
 
 
+async def lengthen(home: Home, name: str) -> None:
+    """Tell the agent that a lease was topped up; one that doesn't run reads it in the books when it starts."""
+    with suppress(Unavailable):
+        await _ask(home, {"op": "lengthen", "name": name}, start=False)
+
+
 async def stop(home: Home) -> bool:
     """Stop the agent. Returns whether one ran; when this returns it is gone or about to be."""
     try:

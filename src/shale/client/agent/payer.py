@@ -49,6 +49,7 @@ class Payer:
     seconds: int = 0
     acked: AttoFil = ZERO
     served: float = 0.0
+    extra_seconds: int = 0
 
     @property
     def lease(self) -> LeaseId:
@@ -77,8 +78,8 @@ class Payer:
         """What the provider must have signed for this message. Raises Refused when it breaks the order's terms."""
         if sent.tick < 1 or sent.seconds != sent.tick * self.order.tick_seconds:
             raise Refused("the meter's reading is not at a tick's end")
-        if sent.seconds > self.order.max_seconds:
-            raise Refused("the meter asks for more time than was ordered")
+        if sent.seconds > self.order.max_seconds + self.extra_seconds:
+            raise Refused("the meter asks for more time than was ordered or topped up")
         if sent.due != self.order.price.over(sent.seconds):
             raise Refused(f"the meter asks {sent.due}, the price makes {self.order.price.over(sent.seconds)}")
         return Reading(self.order_hash, sent.tick, sent.seconds, sent.due, sent.at)

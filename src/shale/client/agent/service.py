@@ -190,6 +190,11 @@ class Agent:
                 return {}
             case "status":
                 return {"leases": self._views()}
+            case "lengthen":
+                topped_up = self._sessions.get(str(raw["name"]))
+                if topped_up is not None:
+                    await topped_up.lengthen()
+                return {}
             case "end":
                 session = self._sessions.get(str(raw["name"]))
                 if session is None:

@@ -43,6 +43,8 @@ log = logging.getLogger("shale.agent")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HELLO_SECONDS = 30.0
+_DOWN_SECONDS = 5.0
+"""How long an End waits for a tunnel that is down to come back: there are other ways for it."""
 _BURST, _PER_SECOND = 100, 10
 """How many messages a connection may bring: a burst, and so many more for each second."""
 
@@ -86,6 +88,7 @@ class Session:
             rental.paid,
             rental.seconds,
             served=float(min(self._elapsed_before, rental.seconds + GRACE_SECONDS)),
+            extra_seconds=rental.extra_seconds,
         )
         self._changed = changed
         self._link: Link | None = None
@@ -199,10 +202,19 @@ class Session:
 
     async def _reload(self) -> None:
         """The books again: they are what was truly signed, and another command may have ended the lease."""
-        self._rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
-        self._payer = replace(self._payer, paid=self._rental.paid, seconds=self._rental.seconds)
+        self._rental = rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
+        extra = rental.extra_seconds
+        self._payer = replace(self._payer, paid=rental.paid, seconds=rental.seconds, extra_seconds=extra)
         if self._rental.ended:
             self._over.set()
+
+    async def lengthen(self) -> None:
+        """The lease has been topped up: the books know by how much."""
+        rental = await asyncio.to_thread(self._parts.store.by_id, self._rental.id)
+        self._rental = replace(self._rental, extra_seconds=rental.extra_seconds)
+        self._payer = replace(self._payer, extra_seconds=rental.extra_seconds)
+        self._stirred.set()
+        self._changed()
 
     async def _greet(self, link: Link) -> None:
         nonce = new_nonce(secrets.token_bytes)
@@ -366,7 +378,7 @@ class Session:
         return Health(session, parts.probes, parts.policy, parts.clock, judging, changed)
 
     async def end(self, end: End, signature: str, seconds: float = 30.0) -> End:
-        """Send the client's signed End, and return the provider's.
+        """Send the client's signed End, and return the provider's; without a tunnel it is waited for a moment only.
 
         Raises Unavailable when it doesn't come in time, Closed when the lease ended without one.
         """
@@ -378,7 +390,7 @@ class Session:
             with suppress(Closed):
                 await self._send(self._leaving)
         try:
-            await asyncio.wait_for(self._over.wait(), seconds)
+            await asyncio.wait_for(self._over.wait(), min(seconds, _DOWN_SECONDS) if self._link is None else seconds)
         except TimeoutError:
             self._leaving = None
             self._stirred.set()

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shale.addresses import filecoin_form, parse_address
 from shale.client.cli import lotus
 from shale.client.cli.context import Context, json_option, password_option, run_async
 from shale.client.cli.output import emit
 from shale.errors import ConfigError, Refused, ShaleError
-from shale.units import AttoFil, checked_address
+from shale.units import AttoFil
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from shale.chain.devnet import Devnet, DevnetStatus
     from shale.chain.network import Network
+    from shale.market.accounts import Account
     from shale.paths import Home
 
 DEVNET = "devnet"
@@ -104,7 +104,7 @@ def deploy(
 @json_option
 def fund(address: str, amount: str, as_json: bool) -> None:
     """Make AMOUNT (such as "10 FIL") for ADDRESS on your own chain."""
-    owner, wanted = checked_address(address), AttoFil.parse(amount)
+    owner, wanted = parse_address(address), AttoFil.parse(amount)
     context = Context()
 
     async def work() -> AttoFil:
@@ -119,7 +119,14 @@ def fund(address: str, amount: str, as_json: bool) -> None:
 
     balance = run_async(work)
     if as_json:
-        emit({"address": owner, "added_attofil": str(wanted.value), "balance_attofil": str(balance.value)})
+        emit(
+            {
+                "address": owner,
+                "f410": filecoin_form(owner),
+                "added_attofil": str(wanted.value),
+                "balance_attofil": str(balance.value),
+            }
+        )
     else:
         click.echo(f"{owner} has {balance}")
 
@@ -204,11 +211,12 @@ async def _own_url(home: Home) -> str:
     return found.rpc_url
 
 
-def _account(context: Context, keystore: Path, password_file: Path | None) -> LocalAccount:
+def _account(context: Context, keystore: Path, password_file: Path | None) -> Account:
     from shale.client import wallet
+    from shale.market.keystore import decrypt
 
     raw = wallet.read_keystore(keystore)
-    return wallet.decrypt(raw, context.password(password_file, "Password of the keystore"))
+    return decrypt(raw, context.password(password_file, "Password of the keystore"))
 
 
 async def _answers(home: Home, name: str) -> bool:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shale.addresses import filecoin_form
 from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit, fil, plain
-from shale.units import format_bytes
+from shale.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,13 +24,19 @@ SHOWN_DATASETS = 8
 
 @click.command()
 @click.option("--dataset", metavar="CID|WORDS", help="Only providers that hold it: its root, a piece, or its name.")
+@click.option(
+    "--sort", "order", type=click.Choice(["rating", "price"]), default="rating", show_default=True,
+    help="Best rated or cheapest first.",
+)  # fmt: skip
 @json_option
-def command(dataset: str | None, as_json: bool) -> None:
+def command(dataset: str | None, order: str, as_json: bool) -> None:
     """List providers: what they have free, their datasets (name, CID, files), and the price of 1 CPU and 1 GiB."""
     wanted = dataset.strip() if dataset else None
     found, unusable = search(Context())
     if wanted:
         found = [item for item in found if _wanted(item.signed.offer, wanted)]
+    if order == "rating":
+        found = by_rating(found)
     if as_json:
         emit({"providers": [provider_json(item) for item in found], "unusable": [_unusable_json(u) for u in unusable]})
         return
@@ -67,6 +74,17 @@ def search(context: Context) -> tuple[list[Found], list[Unusable]]:
     return sorted(found, key=lambda item: (_unit_price(item.signed.offer), item.record.operator)), unusable
 
 
+def by_rating(found: list[Found]) -> list[Found]:
+    """Best rated first: by stars, then by the seconds that they weigh; without reviews in the order that they have."""
+
+    def rank(item: Found) -> tuple[int, int]:
+        standing = item.standing
+        stars = standing.stars_tenths if standing else None
+        return (0, 0) if standing is None or stars is None else (-stars, -standing.weight_seconds)
+
+    return sorted(found, key=rank)
+
+
 def _unit_price(offer: Offer) -> int:
     return offer.tariff.per_cpu.value + offer.tariff.per_gib.value
 
@@ -78,11 +96,14 @@ def provider_json(item: Found) -> dict[str, Any]:
     standing = item.standing
     tenths = standing.stars_tenths if standing else None
     return offer_to_json(item.signed.offer) | {
+        "provider_f410": filecoin_form(item.signed.offer.provider),
         "registered_miner": item.record.miner,
         "expires_at": item.signed.expires_at,
         "price_per_minute_1cpu_1gib_attofil": str(_unit_price(item.signed.offer) * 60),
         "reviews": standing.reviews if standing else None,
         "stars": None if tenths is None else tenths / 10,
+        "weight_seconds": standing.weight_seconds if standing else None,
+        "reviewed_attofil": str(standing.amount.value) if standing else None,
     }
 
 
@@ -117,7 +138,7 @@ def _who(item: Found) -> RenderableType:
         text.append("\nno reviews", style="dim")
     else:
         text.append(f"\n★ {standing.stars_tenths / 10:.1f}", style="yellow")
-        text.append(f" ({standing.reviews})", style="dim")
+        text.append(f" ({standing.reviews}, {format_duration(standing.weight_seconds)})", style="dim")
     return text
 
 

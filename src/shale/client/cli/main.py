@@ -23,6 +23,8 @@ COMMANDS = {
     "verify": Entry(f"{_HERE}.verify:command", "Prove that a lease has the dataset that you ordered.", "Rent"),
     "watch": Entry("shale.client.tui.watch:command", "Watch leases live: time, money, health.", "Rent"),
     "end": Entry(f"{_HERE}.end:command", "End a lease.", "Rent"),
+    "topup": Entry(f"{_HERE}.topup:command", "More time and money for a running lease.", "Rent"),
+    "exit": Entry(f"{_HERE}.exit:command", "Get your deposit back from a silent provider.", "Rent"),
     "review": Entry(f"{_HERE}.review:command", "Rate the provider of a settled lease.", "Rent"),
     "wallet": Entry(f"{_HERE}.wallet:group", "Your key and your money.", "Set up"),
     "network": Entry(f"{_HERE}.chain:network_group", "The chains that you use.", "Set up"),
@@ -31,7 +33,9 @@ COMMANDS = {
     "agent": Entry("shale.client.agent.cli:group", "The process that pays for your leases.", "Run"),
     "provider": Entry("shale.provider.cli.main:group", "Lease out this machine.", "Run"),
     "piece": Entry(f"{_HERE}.piece:group", "Pack a folder as a dataset, and look into one.", "Run"),
+    "ledger": Entry(f"{_HERE}.ledger:group", "A provider's ledger, by the chain alone.", "Run"),
     "chain": Entry(f"{_HERE}.chain:chain_group", "A chain of your own, and Shale's contracts on one.", "Run"),
+    "ceremony": Entry(f"{_HERE}.ceremony:group", "Make proving keys that nobody has to be trusted for.", "Run"),
     "demo": Entry("shale.demo.cli:command", "Show all of it on this machine.", "Run"),
 }
 

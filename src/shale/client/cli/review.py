@@ -51,7 +51,7 @@ def command(name: str, stars: int, comment: str, password_file: Path | None, as_
                     store.set_reviewed(rental.id)
                     raise Closed(f"the lease {name} is reviewed already", "each lease is reviewed once")
                 store.settle(rental.id, record.paid, record.seconds)
-                receipt = await chain.review(review)
+                receipt = await chain.review(rental.order, review)
                 store.set_reviewed(rental.id)
                 return record, receipt
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shale.addresses import parse_address
 from shale.client.cli.context import Context, confirm, json_option, password_option, run_async
 from shale.client.cli.output import console, emit, fil
 from shale.client.cli.progress import Progress
 from shale.errors import InputRefused
-from shale.units import AttoFil, Price, checked_address, format_bytes, format_duration, parse_duration
+from shale.units import AttoFil, Price, format_bytes, format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from shale.client.keys import UserKey
     from shale.client.leasing import Leasing
     from shale.client.plan import Plan, Wish
     from shale.client.rental import Rental
     from shale.client.store import Store
+    from shale.market.accounts import Account
 
 
 @click.command()
@@ -128,14 +128,14 @@ class _Call:
 
         self._context = context
         self._wish = wish
-        self._provider = checked_address(provider) if provider else None
+        self._provider = parse_address(provider) if provider else None
         self._name = name or new_name(taken)
         self._user_key = user_key
         self._store = store
         self._yes = yes
         self._json = as_json
 
-    async def run(self, account: LocalAccount) -> tuple[Rental, float]:
+    async def run(self, account: Account) -> tuple[Rental, float]:
         """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
         from shale.client.agent.link import Waking
         from shale.client.leasing import Leasing
@@ -230,7 +230,7 @@ def lease_json(rental: Rental) -> dict[str, Any]:
         "resources": order.resources.to_json(),
         "price_per_second_attofil": str(rental.price.per_second.value),
         "tick_seconds": order.tick_seconds,
-        "max_seconds": order.max_seconds,
+        "max_seconds": rental.max_seconds,
         "collateral_attofil": str(rental.collateral.value),
         "paid_attofil": str(rental.paid.value),
         "paid_seconds": rental.seconds,

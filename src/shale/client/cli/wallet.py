@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shale.addresses import f410
 from shale.client.cli.context import Context, json_option, password_option, run_async
 from shale.client.cli.output import emit
 from shale.errors import InputRefused
@@ -23,8 +24,6 @@ def group() -> None:
 
 
 def _say_address(owner: Address, as_json: bool, path: Path) -> None:
-    from shale.client.wallet import f410
-
     if as_json:
         emit({"address": owner, "f410": f410(owner), "file": str(path)})
     else:
@@ -46,31 +45,36 @@ def new(password_file: Path | None, as_json: bool) -> None:
 
 
 @group.command("import")
-@click.argument("keystore", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @password_option
 @click.option("--keystore-password-file", type=click.Path(path_type=Path), help="The keystore's, if it is another one.")
 @json_option
-def import_(
-    keystore: Path | None, password_file: Path | None, keystore_password_file: Path | None, as_json: bool
-) -> None:
-    """Take over a key: from an encrypted KEYSTORE file, or else a private key in hex from a hidden prompt or stdin."""
+def import_(file: Path | None, password_file: Path | None, keystore_password_file: Path | None, as_json: bool) -> None:
+    """Take over a key: an encrypted keystore or a private key in hex, from FILE or stdin, or from a hidden prompt."""
     from shale.client import wallet
+    from shale.market.keystore import decrypt
 
     context = Context()
     wallet.refuse_second(context.home)
-    if keystore is not None:
-        raw = wallet.read_keystore(keystore)
-        account = wallet.decrypt(
-            raw, context.password(keystore_password_file or password_file, "Password of the keystore")
-        )
-    else:
-        if sys.stdin.isatty():
-            text = str(click.prompt("Private key (hex)", hide_input=True, err=True))
-        else:
-            text = sys.stdin.readline(200)
-        account = wallet.account_of_hex(text)
+    found = wallet.read_key(_key_data(file))
+    if isinstance(found, dict):
+        found = decrypt(found, context.password(keystore_password_file or password_file, "Password of the keystore"))
     password = context.password(password_file, "New password", confirm=True)
-    _say_address(wallet.keep(context.home, account, password), as_json, wallet.wallet_path(context.home))
+    _say_address(wallet.keep(context.home, found, password), as_json, wallet.wallet_path(context.home))
+
+
+def _key_data(file: Path | None) -> bytes:
+    """What holds the key: never an argument, which every process can read."""
+    from shale.client import wallet
+
+    if file is not None:
+        return wallet.read_file(file)
+    if sys.stdin.isatty():
+        return str(click.prompt("Private key (hex)", hide_input=True, err=True)).encode()
+    try:
+        return sys.stdin.read(wallet.MAX_KEYSTORE + 1).encode()
+    except UnicodeDecodeError:
+        return b""  # which is no key either
 
 
 @group.command()
@@ -103,6 +107,7 @@ def balance(as_json: bool) -> None:
         emit(
             {
                 "address": owner,
+                "f410": f410(owner),
                 "network": network.name,
                 "wallet_attofil": str(purse.value),
                 "ledger_attofil": str(ledger.value),
@@ -122,12 +127,17 @@ def deposit(amount: str, password_file: Path | None, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("amount")
+@click.argument("amount", required=False)
+@click.option("--all", "everything", is_flag=True, help="All that is free there.")
 @password_option
 @json_option
-def withdraw(amount: str, password_file: Path | None, as_json: bool) -> None:
-    """Move AMOUNT (such as "0.5 FIL", or "all") from the ledger to the wallet."""
-    _move(None if amount == "all" else AttoFil.parse(amount), password_file, as_json, "withdrawn")
+def withdraw(amount: str | None, everything: bool, password_file: Path | None, as_json: bool) -> None:
+    """Move AMOUNT (such as "0.5 FIL") from the ledger to the wallet, or --all."""
+    if amount == "all":
+        amount, everything = None, True
+    if everything == (amount is not None):
+        raise InputRefused("how much to withdraw is not clear", "give an amount, or --all")
+    _move(AttoFil.parse(amount) if amount else None, password_file, as_json, "withdrawn")
 
 
 def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, verb: str) -> None:

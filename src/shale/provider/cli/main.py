@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shale.addresses import f410
 from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
 from shale.provider.cli.door import as_json, ask
+from shale.provider.cli.keys import keys
+from shale.provider.cli.settle import earnings, settle
 
 if TYPE_CHECKING:
     from shale.provider.wiring import Provider
@@ -112,9 +115,18 @@ def init(
     save_config(home, config)
     made = asyncio.run(ensure_gateway_user())
     if json_output:
-        click.echo(json.dumps({"operator": operator, "config": str(config_path(home)), "user_created": made}))
+        click.echo(
+            json.dumps(
+                {
+                    "operator": operator,
+                    "operator_f410": f410(operator),
+                    "config": str(config_path(home)),
+                    "user_created": made,
+                }
+            )
+        )
         return
-    click.echo(f"operator   {operator}")
+    click.echo(f"operator   {operator}\n           {f410(operator)}")
     click.echo(f"settings   {config_path(home)}")
     if made:
         click.echo("made the system user shale-gateway, which the SSH gateway runs as")
@@ -177,22 +189,6 @@ def status(json_output: bool) -> None:
     show_status(raw)
 
 
-@group.command()
-@click.option("--now", is_flag=True, help="Redeem at once instead of waiting for more leases to end.")
-@as_json
-def settle(now: bool, json_output: bool) -> None:
-    """Redeem what was earned: batch, prove, post, collect."""
-    if not now:
-        raise ConfigError("the daemon settles by itself a while after leases end", "add --now to do it at once")
-    raw = ask("POST", "/settle", timeout=1200)
-    if json_output:
-        click.echo(json.dumps(raw))
-        return
-    from shale.provider.screens import show_settlements
-
-    show_settlements(raw)
-
-
 @group.command("end")
 @click.argument("lease_id")
 @as_json
@@ -203,6 +199,9 @@ def end_lease(lease_id: str, json_output: bool) -> None:
 
 
 group.add_command(datasets)
+group.add_command(settle)
+group.add_command(earnings)
+group.add_command(keys)
 
 
 def _password(file: Path | None, confirm: bool = False) -> str:

@@ -1,0 +1,254 @@
+"""Events: one contract's logs of some topics, kept as the chain has them now, also around reorganisations.
+
+A scan goes from the deployment's block to the head in ranges that a node takes, and remembers the hash of each range's
+last block and of each block with a log. When one of those is no longer the chain's, all that was read from there on
+is forgotten and read again. Logs lie in the database, not in memory. That a node left some out can't be seen here:
+who reads them checks them against the contract's state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shale.chain.complaints import complaint, is_pruned
+from shale.chain.database import Database
+from shale.chain.node import Header, Node
+from shale.chain.rpc import NodeError, TooMuch
+from shale.errors import Unavailable
+from shale.units import Address
+
+RANGE = 2880
+"""Blocks in one question at most: what Lotus and Forest take by default, a day of Filecoin."""
+MAX_LOGS = 200_000
+"""Of one scan, so that no node fills the disk; a provider with fewer than that many operations has years to go."""
+_MAX_ROLLBACKS = 5
+_CHECKPOINTS = 200
+"""Newest ones that are kept, beside those of blocks that aren't final."""
+
+Topics = Sequence[str | Sequence[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An event in a block of the present chain. Topics and data are 0x-hex."""
+
+    block: int
+    place: int
+    block_hash: str
+    tx: str
+    topics: tuple[str, ...]
+    data: str
+
+
+class Events:
+    """A scan, by its name: the logs of one address that match any of the filters."""
+
+    def __init__(
+        self, node: Node, database: Database, name: str, address: Address, filters: Sequence[Topics], start: int
+    ) -> None:
+        self._node = node
+        self._database = database
+        self._name = name
+        self._address = address
+        self._filters = filters
+        self._start = start
+        self._range = RANGE
+
+    async def sync(self) -> int:
+        """Read on to the head; the last block that is read.
+
+        Raises Unavailable when the node doesn't answer, contradicts itself, or doesn't keep what is so long ago.
+        """
+        for _ in range(_MAX_ROLLBACKS):
+            await self._roll_back()
+            head = await self._head()
+            final = await self._node.final(head)
+            while (at := self._next()) <= head:
+                if not await self._read(at, head, final):
+                    break  # the chain moved while it was read
+            else:
+                self._prune(final)
+                return max(head, self._next() - 1)
+        raise Unavailable(f"the node at {self._node.rpc.place} changes its chain all the time", "use another node")
+
+    def logs(self, topic: str | None = None) -> Iterator[Log]:
+        """What was read, in the chain's order; of one kind if its topic is given."""
+        after = (-1, -1)
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(
+                    "SELECT * FROM logs WHERE scan = ? AND (block, place) > (?, ?) ORDER BY block, place LIMIT 500",
+                    (self._name, *after),
+                ).fetchall()
+            for row in rows:
+                found = Log(
+                    row["block"], row["place"], row["hash"], row["tx"], tuple(json.loads(row["topics"])), row["data"]
+                )
+                if topic is None or found.topics[0] == topic:
+                    yield found
+            if not rows:
+                return
+            after = (rows[-1]["block"], rows[-1]["place"])
+
+    async def _head(self) -> int:
+        """The newest block to read. A node that is behind what was read before has nothing new for us."""
+        return max(await self._node.head(), self._next() - 1)
+
+    async def _roll_back(self) -> None:
+        """Forget what isn't the chain's any more: all behind the newest checkpoint that still is."""
+        head = await self._node.head()
+        good, moved = self._start - 1, False
+        for block, known in self._checkpoints():
+            if block > head:
+                continue  # a node that is behind can't say
+            found = await self._node.header(block)
+            if found is not None and found.hash == known:
+                good = block
+                break
+            moved = True
+        if moved:
+            self._forget(good)
+
+    async def _read(self, at: int, head: int, final: int) -> bool:
+        """Read one range; False when the chain moved meanwhile."""
+        while True:
+            end = min(at + self._range - 1, head)
+            before = await self._last_block(at, end)
+            try:
+                found = [log for topics in self._filters for log in await self._ask(at, end, topics)]
+                break
+            except (NodeError, TooMuch) as error:
+                if isinstance(error, NodeError) and (end == at or is_pruned(error)):
+                    raise complaint(error, self._node.rpc.place, None) from None
+                if end == at:
+                    raise
+                self._range = max(1, (end - at + 1) // 2)
+        moving = end > final
+        if moving and (await self._last_block(at, end) != before or not await self._are_there(found, final)):
+            return False
+        if self._range < RANGE:
+            self._range = min(RANGE, self._range * 2)
+        self._keep(found, end, before)
+        return True
+
+    async def _are_there(self, found: list[Log], final: int) -> bool:
+        """Whether the blocks of logs are the chain's: behind one address there may be nodes that differ."""
+        for block, known in {log.block: log.block_hash for log in found if log.block > final}.items():
+            header = await self._node.header(block)
+            if header is None or header.hash != known:
+                return False
+        return True
+
+    async def _last_block(self, at: int, end: int) -> Header | None:
+        """The last block of a range that there is: some epochs have none."""
+        for number in range(end, max(at - 1, end - 20), -1):
+            found = await self._node.header(number)
+            if found is not None:
+                if found.number != number:
+                    raise self._node.nonsense("another block than was asked for")
+                return found
+        return None
+
+    async def _ask(self, at: int, end: int, topics: Topics) -> list[Log]:
+        raw = await self._node.rpc.call(
+            "eth_getLogs",
+            {"address": self._address, "fromBlock": hex(at), "toBlock": hex(end), "topics": list(topics)},
+        )
+        if raw is None:
+            return []
+        if not isinstance(raw, list) or len(raw) > MAX_LOGS:
+            raise self._node.nonsense("no list of logs")
+        return [log for log in (self._log(item, at, end, topics) for item in raw) if log is not None]
+
+    def _log(self, raw: Any, at: int, end: int, topics: Topics) -> Log | None:
+        if not isinstance(raw, dict) or raw.get("removed") is True:
+            raise self._node.nonsense("no log")
+        try:
+            found = Log(
+                block=int(raw["blockNumber"], 16),
+                place=int(raw["logIndex"], 16),
+                block_hash=_hex(raw["blockHash"], 32),
+                tx=_hex(raw["transactionHash"], 32),
+                topics=tuple(_hex(topic, 32) for topic in raw["topics"][:4]),
+                data=_hex(raw["data"]),
+            )
+            fits = str(raw["address"]).lower() == self._address.lower() and _matches(found.topics, topics)
+        except (KeyError, TypeError, ValueError):
+            raise self._node.nonsense("no log") from None
+        if not fits or not at <= found.block <= end or not 0 <= found.place < 1 << 32:
+            raise self._node.nonsense("a log that was not asked for")
+        return found
+
+    def _keep(self, found: list[Log], end: int, last: Header | None) -> None:
+        hashes = {log.block: log.block_hash for log in found}
+        if any(hashes[log.block] != log.block_hash for log in found):
+            raise self._node.nonsense("two blocks in the place of one")
+        if last is not None and hashes.get(last.number, last.hash) != last.hash:
+            raise self._node.nonsense("a log of another block")
+        if last is not None:
+            hashes[last.number] = last.hash
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO logs (scan, block, place, hash, tx, topics, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (self._name, log.block, log.place, log.block_hash, log.tx, json.dumps(log.topics), log.data)
+                    for log in found
+                ],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO checkpoints (scan, block, hash) VALUES (?, ?, ?)",
+                [(self._name, block, block_hash) for block, block_hash in hashes.items()],
+            )
+            connection.execute("INSERT OR REPLACE INTO scans (name, next) VALUES (?, ?)", (self._name, end + 1))
+            count = connection.execute("SELECT count(*) FROM logs WHERE scan = ?", (self._name,)).fetchone()[0]
+            if count > MAX_LOGS:
+                raise Unavailable(f"the contract has over {MAX_LOGS} events of {self._name}", "use another node")
+
+    def _next(self) -> int:
+        with self._database.read() as connection:
+            row = connection.execute("SELECT next FROM scans WHERE name = ?", (self._name,)).fetchone()
+        return row[0] if row else self._start
+
+    def _checkpoints(self) -> list[tuple[int, str]]:
+        """Newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT block, hash FROM checkpoints WHERE scan = ? ORDER BY block DESC", (self._name,)
+            ).fetchall()
+        return [(row[0], row[1]) for row in rows]
+
+    def _forget(self, block: int) -> None:
+        """All behind this block."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM logs WHERE scan = ? AND block > ?", (self._name, block))
+            connection.execute("DELETE FROM checkpoints WHERE scan = ? AND block > ?", (self._name, block))
+            connection.execute("INSERT OR REPLACE INTO scans (name, next) VALUES (?, ?)", (self._name, block + 1))
+
+    def _prune(self, final: int) -> None:
+        """Of final blocks the newest checkpoints are enough."""
+        old = [block for block, _ in self._checkpoints() if block <= final][_CHECKPOINTS:]
+        if old:
+            with self._database.write() as connection:
+                connection.execute("DELETE FROM checkpoints WHERE scan = ? AND block <= ?", (self._name, old[0]))
+
+
+def _matches(found: Sequence[str], wanted: Topics) -> bool:
+    for at, choice in enumerate(wanted):
+        if choice is None:
+            continue
+        choices = [choice] if isinstance(choice, str) else choice
+        if at >= len(found) or found[at] not in choices:
+            return False
+    return True
+
+
+def _hex(raw: object, size: int = -1) -> str:
+    """Lower-case 0x-hex of so many bytes. Raises ValueError."""
+    if not isinstance(raw, str) or not raw.startswith("0x"):
+        raise ValueError("no hex")
+    if size not in (-1, len(bytes.fromhex(raw[2:]))):
+        raise ValueError("wrong size")
+    return raw.lower()

@@ -1,0 +1,171 @@
+"""Exiting: gets a lease's deposit back without its provider, once the chain lets anyone close it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from shale.chain.chain import Chain, LeaseRecord, OnLedger, Receipt
+from shale.client.rental import Rental
+from shale.client.store import Store
+from shale.clock import Clock
+from shale.errors import Refused
+from shale.ledger.rebuild import rebuild
+from shale.market.accounts import Account
+from shale.market.lease import EndReason, LeaseState
+from shale.market.order import End
+from shale.market.signing import SigningDomain
+from shale.payments.batch import Operation, Proof
+from shale.proofs.prover import Prover
+from shale.units import AttoFil
+
+WINDOW_SECONDS = 24 * 3600
+"""From an End on chain to the moment from which anyone may close the lease (docs/protocol.md, section 5)."""
+_TRIES = 3
+POLL_SECONDS = 15.0
+
+Report = Callable[[str, str, str], None]
+"""Called with a step's name, its state (started, done, failed) and a detail."""
+
+
+class Way(Enum):
+    """How a lease was closed, or why it is not: WAITING, the window is open; NOTHING, its money was never locked."""
+
+    WAITING = "waiting"
+    NOTHING = "nothing"
+    PROVIDER = "provider"
+    REFUND = "refund"
+    PROOF = "proof"
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """What became of it. `can_act_at` is in the chain's time; `back` is what has come to the ledger balance."""
+
+    rental: Rental
+    way: Way
+    can_act_at: int = 0
+    seconds_left: int = 0
+    back: AttoFil | None = None
+    receipt: Receipt | None = None
+    proof: Proof | None = None
+    leaves: int = 0
+    demanded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exiting:
+    """The parts that it takes to exit. `prover` needs the proving key of size 1."""
+
+    chain: Chain
+    prover: Prover
+    account: Account
+    signing: SigningDomain
+    store: Store
+    clock: Clock
+
+    async def exit(self, rental: Rental, report: Report, *, wait: bool = False) -> Exited:
+        """Close an ended lease as far as it can be done now; with `wait`, stay until it can.
+
+        Raises Refused while the lease runs, and what the chain or the prover says.
+        """
+        if not rental.ended:
+            raise Refused(f"the lease {rental.name} still runs", f"end it first: shale end {rental.name}")
+        record = await self.chain.lease(rental.id)
+        if record is None:
+            return Exited(rental, Way.NOTHING)
+        if record.closed:
+            return self._closed(rental, record, Way.PROVIDER)
+        record = await self._begin_window(rental, record, report)
+        while (now := (await self.chain.heads()).time) < record.overdue_at:
+            if not wait:
+                return Exited(rental, Way.WAITING, record.overdue_at, record.overdue_at - now)
+            pause = min(POLL_SECONDS, record.overdue_at - now)
+            await self.clock.sleep_until(self.clock.steady() + pause)
+            record = await self._present(rental)
+            if record.closed:
+                return self._closed(rental, record, Way.PROVIDER)
+        if record.state is OnLedger.LOCKED:
+            return await self._refund(rental, report)
+        return await self._prove(rental, report)
+
+    async def _begin_window(self, rental: Rental, record: LeaseRecord, report: Report) -> LeaseRecord:
+        """Our End on chain starts the window; without it the lease's whole term would have to pass."""
+        now = (await self.chain.heads()).time
+        if record.ended_at or record.overdue_at <= now + WINDOW_SECONDS:
+            return record
+        report("end", "started", "our End starts the window of 24 h")
+        end = End(rental.order_hash, rental.paid, rental.seconds, EndReason.CLIENT_ENDED, self.clock.now())
+        await self.chain.end_lease(end, self.signing.sign(end, self.account))
+        report("end", "done", "our End stands on the chain")
+        return await self._present(rental)
+
+    async def _present(self, rental: Rental) -> LeaseRecord:
+        record = await self.chain.lease(rental.id)
+        if record is None:
+            raise Refused("the chain has taken the lease back", "try again in a minute")
+        return record
+
+    async def _refund(self, rental: Rental, report: Report) -> Exited:
+        """Nothing was ever redeemed: all comes back, and it takes no proof."""
+        report("refund", "started", "nothing was redeemed")
+        try:
+            receipt = await self.chain.refund([rental.id])
+        except Refused:
+            if not (record := await self._present(rental)).closed:
+                raise
+            return self._closed(rental, record, Way.PROVIDER)
+        report("refund", "done", receipt.tx)
+        done = self._closed(rental, await self._present(rental), Way.REFUND)
+        return replace(done, receipt=receipt)
+
+    async def _prove(self, rental: Rental, report: Report) -> Exited:
+        """Rebuild the provider's tree, prove the close of our leaf, and post it.
+
+        A provider that settles meanwhile stales our proof: then the close is demanded, and its next batch must do it.
+        """
+        provider, demanded = rental.order.provider, False
+        places = self.chain.deployment
+        domain = await self.prover.domain(places.chain_id, places.ledger)
+        for attempt in range(_TRIES):
+            report("tree", "started", "from the chain's events")
+            rebuilt = await rebuild(self.chain, self.prover, provider)
+            report("tree", "done", f"{len(rebuilt.leaves)} leaves, as the root on chain proves")
+            leaf = next((leaf for leaf in rebuilt.leaves if leaf.lease == rental.id), None)
+            if leaf is None:
+                return self._closed(rental, await self._present(rental), Way.PROVIDER)
+            if rebuilt.shard.demanded not in (None, rental.id):
+                raise Refused("another lease's close is demanded first", "try again once it is closed")
+            operation = Operation(leaf, False, True, None, rental.end_reason or EndReason.CLIENT_ENDED)
+
+            def told(part: str, done: int) -> None:
+                report("proof", "started", f"{part} {done // 10} %")
+
+            report("proof", "started", "")
+            proof = await self.prover.prove(domain, 1, leaf.index, rebuilt.leaves, [operation], told)
+            report("proof", "done", f"{proof.prove_seconds:.1f} s")
+            report("close", "started", "")
+            try:
+                receipt = await self.chain.settle(provider, [operation], proof)
+            except Refused:
+                record = await self._present(rental)
+                if record.closed:
+                    return self._closed(rental, record, Way.PROVIDER)
+                if attempt == _TRIES - 1 or (await self.chain.shard(provider)).root == rebuilt.shard.root:
+                    raise
+                if not demanded:
+                    report("demand", "started", "the provider moves its root: its next batch must close the lease")
+                    await self.chain.demand_close(rental.id)
+                    report("demand", "done", "")
+                    demanded = True
+                continue
+            report("close", "done", receipt.tx)
+            done = self._closed(rental, await self._present(rental), Way.PROOF)
+            return replace(done, receipt=receipt, proof=proof, leaves=len(rebuilt.leaves), demanded=demanded)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _closed(self, rental: Rental, record: LeaseRecord, way: Way) -> Exited:
+        if rental.state is not LeaseState.SETTLED:
+            rental = self.store.settle(rental.id, record.paid, record.seconds)
+        return Exited(rental, way, back=record.deposit - record.paid)

@@ -1,0 +1,38 @@
+"""Rebuild: a provider's tree from the chain's events alone, proven by the root that the ledger has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shale.chain.chain import Chain, Shard
+from shale.errors import Refused
+from shale.payments.batch import Leaf
+from shale.payments.history import ShardHistory, tree_of
+from shale.proofs.prover import Prover
+from shale.units import Address
+
+_TRIES = 3
+"""Between the look at the events and the one at the root a batch may be posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A tree whose root is the one on chain."""
+
+    leaves: tuple[Leaf, ...]
+    shard: Shard
+    history: ShardHistory
+
+
+async def rebuild(chain: Chain, prover: Prover, provider: Address) -> Rebuilt:
+    """The provider's present tree. Raises Refused when the node's events don't lead to the root on chain."""
+    for _ in range(_TRIES):
+        history = await chain.shard_history(provider)
+        leaves = tree_of(history.events)
+        shard = await chain.shard(provider)
+        if int(await prover.root(leaves), 16) == int(shard.root, 16):
+            return Rebuilt(tuple(leaves), shard, history)
+    raise Refused(
+        "the tree that follows from the chain's events is not the ledger's",
+        "ask another node: this one lacks some of them, or invents them",
+    )
