@@ -22,7 +22,7 @@ demo: install ## The whole lease once, on real parts, shown as it happens; leave
 test: engine ## All tests: Python, Go, Solidity
 	@scripts/docker.sh run scripts/test.sh
 
-check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck
+check: install ## Form: ruff, mypy, layers, gofmt, go vet, forge fmt, shellcheck, slither
 	@scripts/check.sh
 
 keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
@@ -38,10 +38,6 @@ format: install ## Put the sources into the house's form
 	@.venv/bin/ruff check --quiet --fix; .venv/bin/ruff format --quiet
 	@gofmt -w kernel
 	@node_modules/.bin/forge fmt
-
-.PHONY: keys
-keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
-	@scripts/keys.sh anew
 
 stop: ## Stop the Docker Engine, if it was started here
 	@scripts/docker.sh stop

@@ -45,8 +45,8 @@ async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tu
 class Lens(Rpc):
     """A node whose answers the test bends."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, most: int = 8 << 20) -> None:
+        super().__init__(url, most=most)
         self.asked: list[tuple[int, int]] = []
         self.bend: Callable[[str, Any, Any], Any] = lambda _method, _params, answer: answer
 
@@ -201,6 +201,22 @@ async def test_ranges_are_bounded_and_shrink_to_what_the_node_takes(desk: Desk) 
     taken = [span for span in spans if span <= 700]
     assert len(taken) < 20
     assert len(spans) - len(taken) < 12
+
+
+async def test_more_logs_than_one_answer_may_hold_are_read_in_shorter_ranges(desk: Desk) -> None:
+    await desk.deposit(*range(1, 13))
+    await desk.lens.close()
+    desk.lens = Lens(desk.url, most=4000)
+    desk.node = Node(desk.lens, CHAIN_ID, 5)
+    events = desk.events()
+    await events.sync()
+    assert desk.amounts(events.logs()) == list(range(1, 13))
+    assert len(desk.lens.asked) > 3
+    await desk.lens.close()
+    desk.lens = Lens(desk.url, most=1200)
+    desk.node = Node(desk.lens, CHAIN_ID, 5)
+    with pytest.raises(Unavailable, match="too much"):
+        await desk.events(Database(None)).sync()
 
 
 async def test_what_a_node_does_not_keep_is_told_at_once(desk: Desk) -> None:

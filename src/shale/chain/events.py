@@ -16,7 +16,7 @@ from typing import Any
 from shale.chain.complaints import complaint, is_pruned
 from shale.chain.database import Database
 from shale.chain.node import Header, Node
-from shale.chain.rpc import NodeError
+from shale.chain.rpc import NodeError, TooMuch
 from shale.errors import Unavailable
 from shale.units import Address
 
@@ -120,9 +120,11 @@ class Events:
             try:
                 found = [log for topics in self._filters for log in await self._ask(at, end, topics)]
                 break
-            except NodeError as error:
-                if end == at or is_pruned(error):
+            except (NodeError, TooMuch) as error:
+                if isinstance(error, NodeError) and (end == at or is_pruned(error)):
                     raise complaint(error, self._node.rpc.place, None) from None
+                if end == at:
+                    raise
                 self._range = max(1, (end - at + 1) // 2)
         moving = end > final
         if moving and (await self._last_block(at, end) != before or not await self._are_there(found, final)):

@@ -104,7 +104,7 @@ class Rpc:
                 async for chunk in response.aiter_bytes():
                     answer += chunk
                     if len(answer) > self._most:
-                        raise Unavailable(f"the node at {self.place} answers too much", "use another node")
+                        raise TooMuch(f"the node at {self.place} answers too much", "use another node")
                 # Lotus and anvil answer errors of the call with a status of 4xx or 5xx and a JSON body.
                 if response.status_code in _BUSY or (response.status_code >= 400 and not answer.startswith(b"{")):
                     message = f"the node at {self.place} answers with status {response.status_code}"
@@ -138,6 +138,10 @@ class NodeError(Unavailable):
     def __init__(self, message: str, data: str = "") -> None:
         super().__init__(message)
         self.data = data
+
+
+class TooMuch(Unavailable):
+    """The answer is larger than any that is read."""
 
 
 class _Busy(Unavailable):
