@@ -39,10 +39,6 @@ format: install ## Put the sources into the house's form
 	@gofmt -w kernel
 	@node_modules/.bin/forge fmt
 
-.PHONY: keys
-keys: install ## Make the development keys of all sizes anew, and see that they are the committed ones
-	@scripts/keys.sh anew
-
 stop: ## Stop the Docker Engine, if it was started here
 	@scripts/docker.sh stop
 

@@ -11,8 +11,9 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 	"github.com/consensys/gnark/backend/groth16"
 	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
-	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/frontend"
+
+	"github.com/shale-cloud/shale/kernel/fastgroth"
 )
 
 // ProofWords is the number of words of a proof.
@@ -24,8 +25,8 @@ type Proof [ProofWords]*big.Int
 
 // Stages of a proof, for who watches.
 const (
-	StageWitness = "witness"
-	StageProof   = "proof"
+	StageWitness = fastgroth.StageWitness
+	StageProof   = fastgroth.StageProof
 )
 
 // Proven is a proof and what it took.
@@ -40,38 +41,21 @@ func (p *Prover) Prove(t *Transition, progress func(stage string, done int)) (*P
 	if t.Size != p.Size {
 		return nil, fmt.Errorf("a batch of size %d for the keys of size %d", t.Size, p.Size)
 	}
-	if progress == nil {
-		progress = func(string, int) {}
-	}
 	start := time.Now()
-	progress(StageWitness, 0)
 	assigned, err := frontend.NewWitness(t.assignment(), ecc.BN254.ScalarField())
 	if err != nil {
 		return nil, err
 	}
-	witnessed := time.Since(start)
-	progress(StageWitness, 1000)
-	raw, err := p.prove(assigned, func(done int) { progress(StageProof, done) })
-	if err != nil {
-		return nil, err
-	}
-	proof := wordsOf(raw)
-	elapsed := time.Since(start) - witnessed
-	if !p.Verify(t.Inputs, proof) {
-		return nil, errors.New("the proof doesn't verify: the proving and the verifying key differ")
-	}
-	return &Proven{Proof: proof, Witness: witnessed, Prove: elapsed}, nil
-}
-
-// prove is the one place where a proof is computed.
-func (p *Prover) prove(assigned witness.Witness, progress func(done int)) (*groth16bn254.Proof, error) {
-	progress(0)
-	raw, err := groth16.Prove(p.system, p.key, assigned)
+	built := time.Since(start)
+	raw, timing, err := p.prover.Prove(assigned, progress)
 	if err != nil {
 		return nil, fmt.Errorf("the circuit refused a batch that the native check took: %w", err)
 	}
-	progress(1000)
-	return raw.(*groth16bn254.Proof), nil
+	proof := wordsOf(raw)
+	if !p.Verify(t.Inputs, proof) {
+		return nil, errors.New("the proof doesn't verify: the proving and the verifying key differ")
+	}
+	return &Proven{Proof: proof, Witness: built + timing.Witness, Prove: timing.Proof()}, nil
 }
 
 // Verify tells whether the proof holds. It takes hostile words.

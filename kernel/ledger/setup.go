@@ -12,6 +12,9 @@ import (
 
 	"github.com/consensys/gnark/backend/groth16"
 	"github.com/consensys/gnark/constraint"
+	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/shale-cloud/shale/kernel/fastgroth"
 )
 
 // developmentSeed is public: whoever reads it can forge proofs. That is what makes the setup one for development, and
@@ -92,13 +95,13 @@ func materialOf(size int, system constraint.ConstraintSystem, provingKey groth16
 	}, nil
 }
 
-// developmentKeys runs gnark's setup with the seeded stream in place of the system's randomness. gnark draws all of it in
-// one goroutine, in a fixed order.
+// developmentKeys runs the setup with the seeded stream in place of the system's randomness: all of it is drawn in one
+// goroutine, in gnark's order, so that gnark's own setup makes the same keys.
 func developmentKeys(system constraint.ConstraintSystem, seed string) (groth16.ProvingKey, groth16.VerifyingKey, error) {
 	setupLock.Lock()
 	defer setupLock.Unlock()
 	honest := cryptorand.Reader
 	defer func() { cryptorand.Reader = honest }()
 	cryptorand.Reader = rand.NewChaCha8(sha256.Sum256([]byte(seed)))
-	return groth16.Setup(system)
+	return fastgroth.Setup(system.(*cs.R1CS))
 }

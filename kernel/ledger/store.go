@@ -11,9 +11,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/consensys/gnark-crypto/ecc"
-	"github.com/consensys/gnark/backend/groth16"
-	"github.com/consensys/gnark/constraint"
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/shale-cloud/shale/kernel/fastgroth"
 )
 
 // ErrNoKeys says that the directory lacks the files that proving needs.
@@ -22,8 +23,7 @@ var ErrNoKeys = errors.New("no keys")
 // Prover proves batches of one size. It holds the proving key in memory.
 type Prover struct {
 	*VerifyingKey
-	system constraint.ConstraintSystem
-	key    groth16.ProvingKey
+	prover *fastgroth.Prover
 }
 
 // names of the files of a size. Keys that anyone can forge with say so.
@@ -53,23 +53,27 @@ func (k *Keys) LoadProver(dir string, size int) (*Prover, error) {
 	if vk == nil {
 		return nil, fmt.Errorf("%w: there is no size %d", ErrNoKeys, size)
 	}
-	p := &Prover{VerifyingKey: vk, system: groth16.NewCS(ecc.BN254), key: groth16.NewProvingKey(ecc.BN254)}
 	provingKeyName, systemName := k.names(size)
 	content, err := readChecked(dir, systemName, vk.Circuit)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.system.ReadFrom(bytes.NewReader(content)); err != nil {
+	system, key := new(cs.R1CS), new(groth16.ProvingKey)
+	if _, err := system.ReadFrom(bytes.NewReader(content)); err != nil {
 		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, systemName)
 	}
 	if content, err = readChecked(dir, provingKeyName, vk.ProvingKey); err != nil {
 		return nil, err
 	}
 	// A memory dump: its points are not checked again, the digest above stands for them.
-	if err := p.key.ReadDump(bytes.NewReader(content)); err != nil {
+	if err := key.ReadDump(bytes.NewReader(content)); err != nil {
 		return nil, fmt.Errorf("%w: %s is damaged", ErrNoKeys, provingKeyName)
 	}
-	return p, nil
+	prover, err := fastgroth.NewProver(system, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoKeys, provingKeyName, err)
+	}
+	return &Prover{VerifyingKey: vk, prover: prover}, nil
 }
 
 func readChecked(dir, name, digest string) ([]byte, error) {

@@ -42,6 +42,10 @@ for line in sys.stdin:
         answer["result"] = {"arguments": sys.argv[1:]}
     elif method == "empty":
         pass
+    elif method == "work":
+        for done in (0, 400, 1000):
+            print(json.dumps({"id": request["id"], "progress": {"stage": "proof", "done": done}}), flush=True)
+        answer["result"] = {}
     print(json.dumps(answer), flush=True)
 """
 
@@ -132,3 +136,15 @@ async def test_a_kernel_that_cannot_run_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="make install"):
         await pid(pipe)
     await pipe.close()
+
+
+async def test_how_far_a_long_call_is_comes_to_the_one_who_asked_for_it(pipe: KernelPipe) -> None:
+    mine: list[tuple[str, int]] = []
+    yours: list[tuple[str, int]] = []
+    await asyncio.gather(
+        pipe.call("work", {}, 30, lambda stage, done: mine.append((stage, done))),
+        pipe.call("pid", {}, 30, lambda stage, done: yours.append((stage, done))),
+        pipe.call("work", {}, 30),
+    )
+    assert mine == [("proof", 0), ("proof", 400), ("proof", 1000)]
+    assert yours == []
