@@ -46,7 +46,7 @@ class Report:
         """Time a step and show it."""
         step = Step(name)
         self.steps.append(step)
-        self.console.print(f"[bold cyan]{len(self.steps):2d}[/] [bold]{name}[/]", highlight=False)
+        self.console.print(f"[bold cyan]{len(self.steps):2d}[/] [bold]{name}[/]", highlight=False, soft_wrap=True)
         began = time.monotonic()
         try:
             yield step

@@ -148,7 +148,7 @@ def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> 
     config = load_config(home)
     handler = logging.FileHandler(log_file) if log_file else logging.StreamHandler(sys.stderr)
     logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    for noisy in ("alembic", "uvicorn", "web3", "httpx", "asyncio"):
+    for noisy in ("alembic", "uvicorn", "httpx", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
     def ready(provider: Provider) -> None:
