@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"runtime"
+	"sync"
 	"time"
 
 	curve "github.com/consensys/gnark-crypto/ecc/bn254"
@@ -66,10 +67,13 @@ func NewProver(system *cs.R1CS, key *groth16.ProvingKey) (*Prover, error) {
 		return nil, errors.New("the proving key is of another circuit")
 	}
 	tasks := runtime.GOMAXPROCS(0)
-	p := &Prover{system: system, key: key, machine: msm.NewMachine(tasks), quotients: fft.NewQuotients(&key.Domain, tasks)}
+	p := &Prover{system: system, key: key, machine: msm.NewMachine(tasks)}
+	var group sync.WaitGroup
+	group.Go(func() { p.quotients = fft.NewQuotients(&key.Domain, tasks) })
 	if s, ok := newSolver(system, tasks); ok {
 		p.solver = s
 	}
+	group.Wait()
 	var err error
 	if p.a, err = places(key.InfinityA, len(key.G1.A)); err != nil {
 		return nil, err

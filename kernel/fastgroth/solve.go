@@ -79,8 +79,8 @@ func (s *solver) prepare(i int, run int32, by []int32, needed map[int32]bool) bo
 	last := run
 	for k := 0; k < len(terms); k += 2 {
 		coefficient, wire := terms[k], terms[k+1]
-		if wire == math.MaxUint32 {
-			continue
+		if wire == math.MaxUint32 { // a constant by itself, which gnark's builder of these systems doesn't make
+			return false
 		}
 		switch from := by[wire]; {
 		case from == nobody:
@@ -209,16 +209,21 @@ func factor(value, a, b, c *fr.Element) bool {
 	return true
 }
 
+// fewTerms are added one by one.
+const fewTerms = 3
+
+// add sets sum, which is zero, to that of the terms.
 func (s *solver) add(terms []uint32, wires []fr.Element, sum *fr.Element) {
 	coefficients := s.system.Coefficients
+	if n := len(terms) / 2; n > fewTerms && n <= mostTerms && hasDot {
+		var products [9]uint64
+		dot(&products, &terms[0], n, &coefficients[0], &wires[0])
+		*sum = reduce(&products)
+		return
+	}
 	for len(terms) >= 2 {
-		id, wire := terms[0], terms[1]
+		id, value := terms[0], &wires[terms[1]]
 		terms = terms[2:]
-		if wire == math.MaxUint32 {
-			sum.Add(sum, &coefficients[id])
-			continue
-		}
-		value := &wires[wire]
 		switch id {
 		case constraint.CoeffIdZero:
 		case constraint.CoeffIdOne:
