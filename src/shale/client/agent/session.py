@@ -43,7 +43,7 @@ log = logging.getLogger("shale.agent")
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HELLO_SECONDS = 30.0
-_DOWN_SECONDS = 5.0
+_DOWN_SECONDS = 3.0
 """How long an End waits for a tunnel that is down to come back: there are other ways for it."""
 _BURST, _PER_SECOND = 100, 10
 """How many messages a connection may bring: a burst, and so many more for each second."""
