@@ -53,7 +53,8 @@ def test_a_corrupt_byte_is_an_error_for_the_reader_and_told_to_the_client(world:
         done = read(world, 1)
         assert "Input/output error" in done.stderr, done.stdout
         assert read(world, 0).stderr.count("error") == 0, "the sound leaf is still read"
-        view = watch.until("reader", lambda view: bool(view["fault"]))
+        # That the file changed under its mount is told too, before anybody reads.
+        view = watch.until("reader", lambda view: "corrupt" in view["fault"])
     fault = f"dataset fault at part.bin, offset {broken['at']} of the piece: corrupt block"
     assert view["fault"] == fault
     assert world.rental("reader")["fault"] == fault
