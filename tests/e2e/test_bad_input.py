@@ -74,7 +74,7 @@ def unmountable(world: World) -> Iterator[None]:
     """The dataset's file is junk, though it has the size and time that it had: only a mount finds out."""
     car = world.folder / "set.car"
     right, stat = car.read_bytes(), car.stat()
-    [index] = (world.provider.home.provider / "indexes").iterdir()
+    index = world.provider.home.provider / "indexes" / world.root
     aside = index.rename(world.folder / "index-aside")
 
     def write(content: bytes) -> None:

@@ -100,7 +100,9 @@ def _hosts(home: Home, rental: Rental) -> str:
 def _multiplexing(home: Home, rental: Rental) -> str:
     """One connection for all of a lease; where the home's path is too long for a socket, each ssh makes its own.
 
-    Named by the lease, not by ssh's %C: that is the same for all leases at one gateway, each with its own rights.
+    It is the agent's, which alone asks to be its master: were a user's ssh to ask at the same moment, one of the two
+    would complain that the socket is there. Named by the lease, not by ssh's %C: that is the same for all leases at one
+    gateway, each with its own rights.
     """
     folder = ssh_dir(home)
     if len(os.fsencode(folder)) + _CONTROL_SUFFIX > _CONTROL_LIMIT:
@@ -108,9 +110,7 @@ def _multiplexing(home: Home, rental: Rental) -> str:
         folder = Path(runtime)
         if not runtime or len(os.fsencode(folder)) + _CONTROL_SUFFIX > _CONTROL_LIMIT:
             return ""
-    return (
-        f"    ControlMaster auto\n    ControlPath {_path(folder / f'cm-{rental.id[2:18]}')}\n    ControlPersist 10m\n"
-    )
+    return f"    ControlMaster no\n    ControlPath {_path(folder / f'cm-{rental.id[2:18]}')}\n    ControlPersist 10m\n"
 
 
 def _path(path: Path) -> str:

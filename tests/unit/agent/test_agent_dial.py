@@ -25,7 +25,8 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Path:
 
 
 async def test_messages_go_through_the_command_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, monkeypatch, f"assert sys.argv[1:] == ['-F', '/c', '-T', 'shale-gateway-one']\n{ECHO}")
+    command = ["-F", "/c", "-o", "ControlMaster=auto", "-T", "shale-gateway-one"]
+    install(tmp_path, monkeypatch, f"assert sys.argv[1:] == {command}\n{ECHO}")
     link, hang_up = await SshDial(Path("/c"))("shale-gateway-one")
     await link.send(Notice("maintenance", "hello"))
     assert await link.receive() == Notice("maintenance", "hello")

@@ -93,3 +93,13 @@ def test_a_linked_configuration_stays_a_link(user: Path, tmp_path: Path) -> None
     sshconfig.install(Home(tmp_path / "shale"))
     assert user.is_symlink()
     assert real.read_text().startswith("Include ")
+
+
+async def test_only_the_agent_asks_to_be_the_master_of_the_shared_connection(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that ask at once quarrel about the socket, and the user's ssh would show it."""
+    rental = await bench.lease()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    text = sshconfig.write_ssh_config(bench.home, [rental]).read_text()
+    assert text.count("ControlMaster") == text.count("ControlMaster no") == 1

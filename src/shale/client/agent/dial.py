@@ -40,6 +40,8 @@ class SshDial:
                 "ssh",
                 "-F",
                 str(self.ssh_config),
+                "-o",
+                "ControlMaster=auto",
                 "-T",
                 gateway,
                 stdin=asyncio.subprocess.PIPE,
