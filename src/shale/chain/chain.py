@@ -213,8 +213,18 @@ class Chain(Protocol):
 
     async def shard(self, provider: Address) -> Shard: ...
 
-    async def shard_history(self, provider: Address) -> ShardHistory:
-        """The provider's events since the deployment, in order: enough to rebuild its tree."""
+    async def demanded_root(self, lease: LeaseId) -> str | None:
+        """The root of its provider's tree when the lease's close was demanded; None if it was not.
+
+        A batch of closes that were demanded at this root is taken on it, wherever the tree's root is by then.
+        """
+        ...
+
+    async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
+        """The provider's events since the deployment, in order: enough to rebuild its tree.
+
+        With `root` those up to the last batch that led to it: enough to rebuild the tree as it was.
+        """
         ...
 
     async def keys_hash(self) -> str:
@@ -236,7 +246,11 @@ class Chain(Protocol):
         ...
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
-        """Post a batch, of the proof's size and window. Whoever isn't the provider may only close overdue leases."""
+        """Post a batch, of the proof's size and window. Whoever isn't the provider may only close overdue leases.
+
+        A proof on another root than the tree's is taken if it closes nothing but leases whose `demanded_root` that is;
+        the tree stays as it is then, their leaves in it.
+        """
         ...
 
     async def refund(self, leases: Sequence[LeaseId]) -> Receipt:
@@ -247,7 +261,10 @@ class Chain(Protocol):
         ...
 
     async def demand_close(self, lease: LeaseId) -> Receipt:
-        """Have the next batches close an overdue lease that has a leaf."""
+        """Note the root on which an overdue lease that has a leaf can be closed from now on; once a lease.
+
+        The first lease of a tree that is demanded must be closed by its provider's next batch.
+        """
         ...
 
     async def collect(self, provider: Address) -> Receipt:

@@ -22,7 +22,7 @@ from shale.market.review import Review, Standing
 from shale.market.signing import SigningDomain, words
 from shale.payments.batch import Batch, Operation, Proof
 from shale.payments.history import ShardHistory
-from shale.payments.words import check_batch, pack_operations
+from shale.payments.words import check_batch, hex_word, pack_operations
 from shale.units import ZERO, Address, AttoFil, LeaseId, checked_address, lease_id_of
 
 MAX_PROVIDERS = 10_000
@@ -174,8 +174,12 @@ class FvmChain:
     async def shard(self, provider: Address) -> Shard:
         return shard_of(await self._node.read(self._ledger, "shardOf", provider))
 
-    async def shard_history(self, provider: Address) -> ShardHistory:
-        return await self._shards.history(provider)
+    async def demanded_root(self, lease: LeaseId) -> str | None:
+        root = await self._node.read(self._ledger, "demandedRootOf", int(lease, 16))
+        return hex_word(root) if root else None
+
+    async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
+        return await self._shards.history(provider, root)
 
     async def keys_hash(self) -> str:
         found: bytes = await self._node.read(self._ledger, "verifyingKeysHash")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shale.chain.bench import Bench, is_refused
-from shale.chain.chain import OnLedger
+from shale.chain.bench import Bench, fails, is_refused
+from shale.chain.chain import OnLedger, Shard
+from shale.errors import Unavailable
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.market.review import Review, Standing
@@ -159,6 +160,69 @@ class LedgerChecks:
         assert (shard.demanded, shard.owed, shard.root) == (None, paid.amount, await bench.prover.root([]))
         back = inserted.order.collateral - paid.amount + locked.order.collateral
         assert await bench.reader.ledger_balance(bench.client_address) == back
+
+    async def test_an_exit_is_proven_on_the_root_of_its_demand_wherever_the_tree_has_gone(self, bench: Bench) -> None:
+        """Two leases are demanded; the provider closes the first, as it must, and goes on. The second is left."""
+        me, reader = bench.provider_address, bench.reader
+        first, second, third = [await bench.opened() for _ in range(3)]
+        paid = await bench.voucher(second, 50)
+        leaves = [Leaf(n, x.id, x.order.pay_key) for n, x in enumerate((first, second, third))]
+        await bench.settle([], [Operation(leaf, True, False, paid if leaf.index == 1 else None) for leaf in leaves])
+        leaves[1] = replace(leaves[1], amount=paid.amount, seconds=50)
+        for lease in (first, second, third):
+            end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+            await bench.client.end_lease(end, bench.signing.sign(end, bench.client_account))
+        await bench.pass_time(25 * 3600)
+        assert await reader.demanded_root(second.id) is None
+        await bench.stranger.demand_close(first.id)
+        await bench.client.demand_close(second.id)
+        old = (await reader.shard(me)).root
+        assert (await reader.demanded_root(first.id), await reader.demanded_root(second.id)) == (old, old)
+        assert (await reader.shard(me)).demanded == first.id
+
+        fourth = await bench.opened()
+        inserted = Leaf(3, fourth.id, fourth.order.pay_key)
+        await bench.settle(leaves, [Operation(leaves[0], False, True, None), Operation(inserted, True, False, None)])
+        present = (await reader.shard(me)).root
+        then = tree_of((await reader.shard_history(me, old)).events)
+        assert then == leaves
+        assert await bench.prover.root(then) == old != present
+
+        close = Operation(leaves[1], False, True, None, EndReason.CLIENT_ENDED)
+        proof = await bench.prove(then, [close], 1, 1)
+        for undemanded in (leaves[2], leaves[0]):
+            batch = [close, Operation(undemanded, False, True, None)]
+            batch.sort(key=lambda operation: operation.leaf.index)
+            await is_refused(bench.client.settle(me, batch, await bench.prove(then, batch)))
+        kept = [replace(close, close=False, voucher=await bench.voucher(second, 60), reason=EndReason.NONE)]
+        await is_refused(bench.provider.settle(me, kept, await bench.prove(then, kept)))
+        await is_refused(bench.client.settle(me, [close], replace(proof, old_root=proof.new_root)), "root")
+        await bench.client.settle(me, [close], proof)
+        await is_refused(bench.client.settle(me, [close], proof), "closed")
+        record = await reader.lease(second.id)
+        assert record is not None
+        assert (record.closed, record.paid, record.seconds) == (True, paid.amount, 50)
+        back = first.order.collateral + second.order.collateral - paid.amount
+        assert await reader.ledger_balance(bench.client_address) == back
+        assert await reader.shard(me) == Shard(present, paid.amount, None)
+
+        history = await reader.shard_history(me)
+        standing = [leaves[1], leaves[2], inserted]
+        assert tree_of(history.events) == standing, "its leaf stays"
+        assert set(history.exited) == {second.id}
+        assert set(history.closed) == {first.id, second.id}
+        more = await bench.voucher(fourth, 7)
+        await bench.settle(standing, [Operation(inserted, False, False, more)])
+        await is_refused(bench.settle([*standing[:2], replace(inserted, amount=more.amount, seconds=7)], [close]))
+
+    async def test_a_history_is_cut_only_at_a_root_that_the_tree_had(self, bench: Bench) -> None:
+        lease = await bench.opened()
+        leaf = Leaf(0, lease.id, lease.order.pay_key)
+        await bench.settle([], [Operation(leaf, True, False, None)])
+        me, never = bench.provider_address, await bench.prover.root([replace(leaf, index=1)])
+        await fails(Unavailable, bench.reader.shard_history(me, never))
+        empty = await bench.reader.shard_history(me, await bench.prover.root([]))
+        assert empty.events == ()
 
     async def test_the_tree_is_rebuilt_from_the_chains_events(self, bench: Bench) -> None:
         one, two, three, four = [await bench.opened() for _ in range(4)]

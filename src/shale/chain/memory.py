@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
 from shale.chain.world import MemoryWorld
 from shale.chain.world_ledger import ProofChecker
-from shale.errors import ConfigError, Refused
+from shale.errors import ConfigError, Refused, Unavailable
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
@@ -154,8 +154,17 @@ class MemoryChain:
     async def shard(self, provider: Address) -> Shard:
         return await self._world.state.ledger.shard(provider)
 
-    async def shard_history(self, provider: Address) -> ShardHistory:
-        return ShardHistory(provider, self._world.heads.latest, self._world.state.ledger.events(provider))
+    async def demanded_root(self, lease: LeaseId) -> str | None:
+        return self._world.state.ledger.demanded_roots.get(lease)
+
+    async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
+        ledger = self._world.state.ledger
+        whole = ShardHistory(provider, self._world.heads.latest, ledger.events(provider))
+        if root is None:
+            return whole
+        if (part := whole.at(root, await ledger.empty_root())) is None:
+            raise Unavailable(f"no batch of {provider} led to the root {root}", "ask for one that the tree had")
+        return part
 
     async def keys_hash(self) -> str:
         return self._world.keys_hash
@@ -184,7 +193,7 @@ class MemoryChain:
 
     async def demand_close(self, lease: LeaseId) -> Receipt:
         me, at = self._self(), self._world.moment()
-        self._world.state.ledger.demand(lease, at)
+        await self._world.state.ledger.demand(lease, at)
         return self._world.receipt(me, at)
 
     async def collect(self, provider: Address) -> Receipt:

@@ -12,7 +12,7 @@ from shale.errors import InputRefused
 from shale.market.lease import EndReason
 from shale.market.order import PayKey, text_of
 from shale.market.signing import words
-from shale.payments.history import BatchSettled, LeaseClosed, LeaseLocked, LeaseOperated, ShardEvent
+from shale.payments.history import BatchSettled, LeaseClosed, LeaseExited, LeaseLocked, LeaseOperated, ShardEvent
 from shale.payments.words import hex_word
 from shale.units import AttoFil, LeaseId, checked_lease_id
 
@@ -104,6 +104,10 @@ def _settled(log: Log, raw: dict[str, Any]) -> BatchSettled:
     return BatchSettled(log.block, log.tx, *roots, raw["window"], raw["size"], AttoFil(raw["earned"]))
 
 
+def _exited(log: Log, raw: dict[str, Any]) -> LeaseExited:
+    return LeaseExited(log.block, _lease(raw["leaseId"]), hex_word(raw["root"]), raw["index"])
+
+
 def _closed(log: Log, raw: dict[str, Any]) -> LeaseClosed:
     return LeaseClosed(
         log.block,
@@ -120,6 +124,7 @@ _READERS: dict[str, Callable[[Log, dict[str, Any]], ShardEvent]] = {
     "Locked": _locked,
     "Operation": _operated,
     "Settled": _settled,
+    "Exited": _exited,
     "Closed": _closed,
 }
 

@@ -68,7 +68,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "ProviderOnly": ("only the provider may claim without closing", "send it from the operator's wallet"),
     "NotAllowedYet": ("only the provider may do this before {1}", "wait until then"),
     "MustClose": ("a client has demanded that its lease be closed", "close it in the next batch"),
-    "AlreadyDemanded": ("another lease's close is demanded already", "wait until it is closed"),
+    "AlreadyDemanded": ("the lease's close is demanded already", "prove it on the root of then (shale exit)"),
     "NothingOwed": ("the ledger owes nothing", "settle first"),
     "UnsafeVerifyingKey": ("development keys are not for mainnet", "deploy there with ceremony keys"),
     "FailedCall": ("the receiver of the money did not take it", "use an address that can be paid"),

@@ -8,11 +8,13 @@ from shale.chain.events import Events
 from shale.chain.node import Node
 from shale.chain.records import NOBODY, shard_event
 from shale.errors import Unavailable
-from shale.payments.history import BatchSettled, ShardEvent, ShardHistory
+from shale.payments.history import ShardEvent, ShardHistory
 from shale.payments.words import hex_word
 from shale.units import Address
 
 _ATTEMPTS = 3
+_FORM = 2
+"""Grows with the kinds of events that are asked for: a scan of fewer kinds lacks those that it never asked for."""
 
 
 class ShardReader:
@@ -25,15 +27,23 @@ class ShardReader:
         self._start = start
         self._scans: dict[Address, Events] = {}
 
-    async def history(self, provider: Address) -> ShardHistory:
-        """Raises Unavailable when the node leaves out events, or has some that contradict each other."""
+    async def history(self, provider: Address, root: str | None = None) -> ShardHistory:
+        """All events, or those up to the last batch that led to `root`.
+
+        Raises Unavailable when the node leaves out events, or has some that contradict each other.
+        """
         await self._node.check_chain()
         scan = self._scan(provider)
         for _ in range(_ATTEMPTS):
             until = await scan.sync()
-            events = self._events(scan)
-            if self._chained(events, await self._root(provider), await self._root(Address(NOBODY))):
-                return ShardHistory(provider, until, tuple(events))
+            whole = ShardHistory(provider, until, tuple(self._events(scan)))
+            empty = await self._root(Address(NOBODY))
+            if root is not None:
+                # Where the root has gone since doesn't matter: it may move with every block.
+                if (part := whole.at(root, empty)) is not None:
+                    return part
+            elif whole.leads_to(await self._root(provider), empty):
+                return whole
             # A batch may have come between the two questions; one that is left out stays left out.
         raise Unavailable(
             f"the node at {self._node.rpc.place} leaves out events of {provider}'s batches",
@@ -46,9 +56,9 @@ class ShardReader:
             kinds = {name: entry.topic for name, entry in self._ledger.artifact.events.items()}
             filters = (
                 [[kinds["Locked"], kinds["Closed"]], None, None, topic],
-                [[kinds["Operation"], kinds["Settled"]], topic],
+                [[kinds["Operation"], kinds["Settled"], kinds["Exited"]], topic],
             )
-            name = f"{self._node.chain_id}/{self._ledger.address}/{provider}"
+            name = f"{self._node.chain_id}/{self._ledger.address}/{provider}/{_FORM}"
             self._scans[provider] = Events(self._node, self._database, name, self._ledger.address, filters, self._start)
         return self._scans[provider]
 
@@ -58,16 +68,6 @@ class ShardReader:
             return [shard_event(log, entries) for log in scan.logs()]
         except ValueError as error:
             raise self._node.nonsense(str(error)) from None
-
-    @staticmethod
-    def _chained(events: list[ShardEvent], root: str, empty: str) -> bool:
-        """Whether the batches lead from the empty root, each from the one before, to the present one."""
-        for event in events:
-            if isinstance(event, BatchSettled):
-                if event.old_root != empty:
-                    return False
-                empty = event.new_root
-        return empty == root
 
     async def _root(self, provider: Address) -> str:
         return hex_word((await self._node.read(self._ledger, "shardOf", provider)).root)

@@ -12,7 +12,7 @@ from shale.errors import Refused
 from shale.market.lease import EndReason
 from shale.market.order import Order, PayKey
 from shale.payments.batch import Batch, Leaf, Operation, Proof
-from shale.payments.history import BatchSettled, LeaseClosed, LeaseLocked, LeaseOperated, ShardEvent
+from shale.payments.history import BatchSettled, LeaseClosed, LeaseExited, LeaseLocked, LeaseOperated, ShardEvent
 from shale.payments.words import batch_words, challenge, check_batch, evaluation, flags_of, hex_word
 from shale.units import MAX_AMOUNT, ZERO, Address, AttoFil, LeaseId
 
@@ -55,6 +55,7 @@ class Ledger:
     def __init__(self, checker: ProofChecker, deployment: Deployment) -> None:
         self.balances: defaultdict[Address, AttoFil] = defaultdict(lambda: ZERO)
         self.leases: dict[LeaseId, LeaseRecord] = {}
+        self.demanded_roots: dict[LeaseId, str] = {}
         self._checker = checker
         self._deployment = deployment
         self._keys: dict[LeaseId, PayKey] = {}
@@ -62,8 +63,11 @@ class Ledger:
 
     async def shard(self, provider: Address) -> Shard:
         shard = self._shard(provider)
-        shard.root = shard.root or await self._checker.root([])
+        shard.root = shard.root or await self.empty_root()
         return Shard(shard.root, shard.owed, shard.demanded)
+
+    async def empty_root(self) -> str:
+        return await self._checker.root([])
 
     def events(self, provider: Address) -> tuple[ShardEvent, ...]:
         return tuple(self._shard(provider).events)
@@ -108,33 +112,38 @@ class Ledger:
         batch = Batch(proof.size, proof.window, tuple(operations))
         check_batch(batch)
         shard = self._shard(provider)
-        if proof.old_root != (await self.shard(provider)).root:
-            raise Refused("the ledger's root has moved", "rebuild the batch on the present one")
+        exits = proof.old_root != (await self.shard(provider)).root
         seen = set[LeaseId]()
         for position, operation in enumerate(operations):
+            if exits and self.demanded_roots.get(operation.leaf.lease) != proof.old_root:
+                raise Refused("the ledger's root has moved", "rebuild the batch on the present one")
             if operation.leaf.lease in seen or not flags_of(operation):
                 raise Refused(f"operation {position} of the batch contradicts itself", "plan the batch again")
             seen.add(operation.leaf.lease)
             self._check(sender, provider, operation, position, at.time)
         closing = {operation.leaf.lease for operation in operations if operation.close}
-        if shard.demanded is not None and shard.demanded not in closing:
+        if sender == provider and shard.demanded is not None and shard.demanded not in closing:
             raise Refused("a client has demanded that its lease be closed", "close it in the next batch")
         await self._verify(batch, proof)
-        shard.root, shard.owed = proof.new_root, shard.owed + proof.earned
+        shard.owed += proof.earned
         if shard.demanded in closing:
             shard.demanded = None
-        shard.events.append(
-            BatchSettled(at.block, at.tx, proof.old_root, proof.new_root, proof.window, proof.size, proof.earned)
-        )
         for operation in operations:
             leaf, flags = operation.leaf, flags_of(operation)
             shard.events.append(
-                LeaseOperated(at.block, leaf.lease, leaf.index, flags, operation.amount, operation.seconds)
+                LeaseExited(at.block, leaf.lease, proof.old_root, leaf.index)
+                if exits
+                else LeaseOperated(at.block, leaf.lease, leaf.index, flags, operation.amount, operation.seconds)
             )
             if operation.close:
                 self._close(leaf.lease, operation.amount, operation.seconds, operation.reason, at)
             elif operation.insert:
                 self.leases[leaf.lease] = replace(self.leases[leaf.lease], state=OnLedger.INSERTED)
+        if not exits:
+            shard.root = proof.new_root
+            shard.events.append(
+                BatchSettled(at.block, at.tx, proof.old_root, proof.new_root, proof.window, proof.size, proof.earned)
+            )
 
     def refund(self, sender: Address, leases: Sequence[LeaseId], at: Moment) -> None:
         if not leases or len(set(leases)) != len(leases):
@@ -148,16 +157,17 @@ class Ledger:
         for lease in leases:
             self._close(lease, ZERO, 0, EndReason.NONE, at)
 
-    def demand(self, lease: LeaseId, at: Moment) -> None:
+    async def demand(self, lease: LeaseId, at: Moment) -> None:
         record = self._open(lease)
         if record.state is not OnLedger.INSERTED:
             raise Refused("the lease has no leaf in its provider's tree", "take a refund")
         if at.time < record.overdue_at:
             raise Refused(f"only the provider may do this before {record.overdue_at}", "wait until then")
+        if lease in self.demanded_roots:
+            raise Refused("the lease's close is demanded already", "prove it on the root of then (shale exit)")
+        self.demanded_roots[lease] = (await self.shard(record.provider)).root
         shard = self._shard(record.provider)
-        if shard.demanded is not None:
-            raise Refused("another lease's close is demanded already", "wait until it is closed")
-        shard.demanded = lease
+        shard.demanded = shard.demanded or lease
 
     def collect(self, provider: Address) -> AttoFil:
         """What was owed; the caller pays it out."""

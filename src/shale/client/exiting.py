@@ -10,13 +10,13 @@ from shale.chain.chain import Chain, LeaseRecord, OnLedger, Receipt
 from shale.client.rental import Rental
 from shale.client.store import Store
 from shale.clock import Clock
-from shale.errors import Refused
-from shale.ledger.rebuild import rebuild
+from shale.errors import Refused, Unavailable
+from shale.ledger.rebuild import rebuild_at
 from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.market.signing import SigningDomain
-from shale.payments.batch import Operation, Proof
+from shale.payments.batch import Leaf, Operation, Proof
 from shale.proofs.prover import Prover
 from shale.units import AttoFil
 
@@ -41,7 +41,10 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """What became of it. `can_act_at` is in the chain's time; `back` is what has come to the ledger balance."""
+    """What became of it. `can_act_at` is in the chain's time; `back` is what has come to the ledger balance.
+
+    `leaves` are those of the tree on whose root `proof` stands: the one at which the close was demanded.
+    """
 
     rental: Rental
     way: Way
@@ -51,7 +54,6 @@ class Exited:
     receipt: Receipt | None = None
     proof: Proof | None = None
     leaves: int = 0
-    demanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +123,28 @@ class Exiting:
         return replace(done, receipt=receipt)
 
     async def _prove(self, rental: Rental, report: Report) -> Exited:
-        """Rebuild the provider's tree, prove the close of our leaf, and post it.
+        """Demand the close, rebuild the provider's tree as it was then, prove the close of our leaf on it, and post it.
 
-        A provider that settles meanwhile stales our proof: then the close is demanded, and its next batch must do it.
+        The ledger takes that proof wherever the provider has moved its root by then. Only a reorganisation that moves
+        the demand itself can stale it: then it is proven anew.
         """
-        provider, demanded = rental.order.provider, False
-        places = self.chain.deployment
+        provider, places = rental.order.provider, self.chain.deployment
         domain = await self.prover.domain(places.chain_id, places.ledger)
         for attempt in range(_TRIES):
-            report("tree", "started", "from the chain's events")
-            rebuilt = await rebuild(self.chain, self.prover, provider)
-            report("tree", "done", f"{len(rebuilt.leaves)} leaves, as the root on chain proves")
-            leaf = next((leaf for leaf in rebuilt.leaves if leaf.lease == rental.id), None)
-            if leaf is None:
+            if (root := await self._demand(rental, report)) is None:
                 return self._closed(rental, await self._present(rental), Way.PROVIDER)
-            if rebuilt.shard.demanded not in (None, rental.id):
-                raise Refused("another lease's close is demanded first", "try again once it is closed")
-            operation = Operation(leaf, False, True, None, rental.end_reason or EndReason.CLIENT_ENDED)
+            report("tree", "started", "as it was at the demand, from the chain's events")
+            leaves = await rebuild_at(self.chain, self.prover, provider, root)
+            report("tree", "done", f"{len(leaves)} leaves, as the root of the demand proves")
+            if (record := await self._present(rental)).closed:
+                return self._closed(rental, record, Way.PROVIDER)
+            operation = _close_of(rental, leaves)
 
             def told(part: str, done: int) -> None:
                 report("proof", "started", f"{part} {done // 10} %")
 
             report("proof", "started", "")
-            proof = await self.prover.prove(domain, 1, leaf.index, rebuilt.leaves, [operation], told)
+            proof = await self.prover.prove(domain, 1, operation.leaf.index, leaves, [operation], told)
             report("proof", "done", f"{proof.prove_seconds:.1f} s")
             report("close", "started", "")
             try:
@@ -152,20 +153,46 @@ class Exiting:
                 record = await self._present(rental)
                 if record.closed:
                     return self._closed(rental, record, Way.PROVIDER)
-                if attempt == _TRIES - 1 or (await self.chain.shard(provider)).root == rebuilt.shard.root:
+                if attempt == _TRIES - 1 or await self.chain.demanded_root(rental.id) == root:
                     raise
-                if not demanded:
-                    report("demand", "started", "the provider moves its root: its next batch must close the lease")
-                    await self.chain.demand_close(rental.id)
-                    report("demand", "done", "")
-                    demanded = True
                 continue
             report("close", "done", receipt.tx)
             done = self._closed(rental, await self._present(rental), Way.PROOF)
-            return replace(done, receipt=receipt, proof=proof, leaves=len(rebuilt.leaves), demanded=demanded)
+            return replace(done, receipt=receipt, proof=proof, leaves=len(leaves))
         raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _demand(self, rental: Rental, report: Report) -> str | None:
+        """The root at which the close was demanded: by us now, unless somebody has done it before.
+
+        None if the lease was closed before anybody had to.
+        """
+        if (root := await self.chain.demanded_root(rental.id)) is not None:
+            return root
+        report("demand", "started", "what is proven on the root of now holds wherever the provider moves it")
+        try:
+            await self.chain.demand_close(rental.id)
+        except Refused:
+            # Somebody was faster: with a demand, or with the close itself.
+            root = await self.chain.demanded_root(rental.id)
+            if root is None:
+                if (await self._present(rental)).closed:
+                    return None
+                raise
+        else:
+            root = await self.chain.demanded_root(rental.id)
+        if root is None:
+            raise Unavailable("the node doesn't show the demand yet", "try again in a minute")
+        report("demand", "done", "")
+        return root
 
     def _closed(self, rental: Rental, record: LeaseRecord, way: Way) -> Exited:
         if rental.state is not LeaseState.SETTLED:
             rental = self.store.settle(rental.id, record.paid, record.seconds)
         return Exited(rental, way, back=record.deposit - record.paid)
+
+
+def _close_of(rental: Rental, leaves: tuple[Leaf, ...]) -> Operation:
+    leaf = next((leaf for leaf in leaves if leaf.lease == rental.id), None)
+    if leaf is None:
+        raise Refused("the lease has no leaf in the tree at which its close was demanded", "ask another node")
+    return Operation(leaf, False, True, None, rental.end_reason or EndReason.CLIENT_ENDED)

@@ -36,3 +36,17 @@ async def rebuild(chain: Chain, prover: Prover, provider: Address) -> Rebuilt:
         "the tree that follows from the chain's events is not the ledger's",
         "ask another node: this one lacks some of them, or invents them",
     )
+
+
+async def rebuild_at(chain: Chain, prover: Prover, provider: Address, root: str) -> tuple[Leaf, ...]:
+    """The provider's tree as it was when it had this root, wherever it has gone since.
+
+    Raises Refused when the node's events don't lead to it.
+    """
+    leaves = tree_of((await chain.shard_history(provider, root)).events)
+    if int(await prover.root(leaves), 16) != int(root, 16):
+        raise Refused(
+            "the tree that follows from the chain's events never had the root that the ledger names",
+            "ask another node: this one lacks some of them, or invents them",
+        )
+    return tuple(leaves)

@@ -63,7 +63,17 @@ class LeaseClosed:
     reason: EndReason
 
 
-ShardEvent = LeaseLocked | LeaseOperated | BatchSettled | LeaseClosed
+@dataclass(frozen=True, slots=True)
+class LeaseExited:
+    """A lease was closed on the root at which its close was demanded: its leaf stays in the tree for ever."""
+
+    block: int
+    lease: LeaseId
+    root: str
+    index: int
+
+
+ShardEvent = LeaseLocked | LeaseOperated | BatchSettled | LeaseClosed | LeaseExited
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +92,58 @@ class ShardHistory:
     def closed(self) -> dict[LeaseId, LeaseClosed]:
         return {event.lease: event for event in self.events if isinstance(event, LeaseClosed)}
 
+    @property
+    def exited(self) -> frozenset[LeaseId]:
+        """The leases that are closed, and whose leaves stay all the same."""
+        return frozenset(event.lease for event in self.events if isinstance(event, LeaseExited))
+
+    def leads_to(self, root: str, empty: str) -> bool:
+        """Whether the batches lead from the empty tree's root, each from where the one before led, to `root`."""
+        now = empty
+        for batch in self.batches:
+            if batch.old_root != now:
+                return False
+            now = batch.new_root
+        return now == root
+
+    def at(self, root: str, empty: str) -> ShardHistory | None:
+        """The history up to the last batch that led to `root`; None if the batches don't lead there.
+
+        `empty` is the root of the empty tree: each batch must start from where the one before it led.
+        """
+        now, until, count = empty, 0, 0 if root == empty else None
+        for position, event in enumerate(self.events, 1):
+            if not isinstance(event, BatchSettled):
+                continue
+            if event.old_root != now:
+                break
+            now = event.new_root
+            if now == root:
+                until, count = event.block, position
+        return None if count is None else ShardHistory(self.provider, until, self.events[:count])
+
 
 def tree_of(events: Iterable[ShardEvent]) -> list[Leaf]:
     """The leaves that stand after these events, by index: whether they are the tree's, its root says.
 
+    The leaf of a lease that was exited is among them, and nothing moves it any more.
     Raises Refused when the events contradict each other: then some are missing, or a node made them up.
     """
     keys: dict[LeaseId, PayKey] = {}
     leaves: dict[int, Leaf] = {}
+    dead: set[int] = set()
     for event in events:
         if isinstance(event, LeaseLocked):
             keys[event.lease] = event.key
         elif isinstance(event, LeaseOperated):
+            if event.index in dead:
+                raise _contradiction(event)
             _apply(event, keys, leaves)
+        elif isinstance(event, LeaseExited):
+            standing = leaves.get(event.index)
+            if standing is None or standing.lease != event.lease or event.index in dead:
+                raise _contradiction(event)
+            dead.add(event.index)
     return [leaves[index] for index in sorted(leaves)]
 
 
@@ -114,7 +163,7 @@ def _apply(event: LeaseOperated, keys: dict[LeaseId, PayKey], leaves: dict[int, 
         leaves[event.index] = replace(standing, amount=event.amount, seconds=event.seconds)
 
 
-def _contradiction(event: LeaseOperated) -> Refused:
+def _contradiction(event: LeaseOperated | LeaseExited) -> Refused:
     return Refused(
         f"the chain's events contradict each other at lease {event.lease[:12]} in block {event.block}",
         "ask another node: this one may lack some",

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from shale.chain.chain import OnLedger, Receipt
+from shale.chain.chain import OnLedger
 from shale.chain.memory import MemoryChain
 from shale.client.exiting import WINDOW_SECONDS, Exited, Exiting, Way
 from shale.client.rental import Rental
-from shale.errors import Refused
+from shale.errors import Refused, Unavailable
+from shale.ledger.rebuild import rebuild
 from shale.market.lease import EndReason, LeaseState
-from shale.payments.batch import Leaf, Operation, Proof
+from shale.market.order import End
+from shale.payments.batch import Leaf, Operation
 from shale.payments.history import ShardHistory
 from shale.proofs.memory import MemoryProver
-from shale.units import Address, AttoFil
+from shale.units import Address, AttoFil, LeaseId
 
 
 @dataclass
@@ -110,9 +112,11 @@ async def test_the_rest_comes_back_by_a_proof_of_the_clients_own(scene: Scene) -
     await scene.exit()
     await scene.bench.clock.advance(WINDOW_SECONDS)
     done = await scene.exit()
-    assert (done.way, done.leaves, done.demanded) == (Way.PROOF, 1, False)
+    assert (done.way, done.leaves) == (Way.PROOF, 1)
     assert done.proof is not None
-    assert done.proof.size == 1
+    assert (done.proof.size, done.proof.old_root) == (1, await scene.bench.chain.demanded_root(scene.rental.id))
+    assert ("demand", "done") in scene.told
+    assert (await scene.bench.chain.shard_history(scene.rental.order.provider)).exited == set(), "the root stood still"
     assert done.back == scene.rental.collateral - paid
     assert await scene.money() == done.back
     assert (done.rental.settled_paid, done.rental.settled_seconds) == (paid, 50)
@@ -141,41 +145,160 @@ async def test_a_lease_that_never_got_to_the_chain_has_nothing_to_get_back(bench
     assert (await Scene(bench, rental).exit()).way is Way.NOTHING
 
 
-class Outrun(MemoryChain):
-    """A provider that moves its root each time the client is about to post, until it may not any more."""
-
-    scene: Scene
-    moves = 1
-
-    async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
-        if self.moves:
-            self.moves -= 1
-            await move_root(self.scene)
-        return await super().settle(provider, operations, proof)
+STEPS = ("lease", "demanded_root", "demand_close", "shard_history", "settle")
+"""What the client asks of the chain, or sends there, once the window is over."""
 
 
-async def move_root(scene: Scene) -> None:
-    """The provider closes another lease of the client's: the root moves."""
-    spare = next(leaf for leaf in scene.tree if leaf.lease != scene.rental.id)
-    await scene.settle(Operation(spare, False, True, None))
+class Watched(MemoryChain):
+    """The client's chain. Before each of its steps something happens: others act in the blocks between."""
+
+    def __init__(self, scene: Scene, before: Callable[[str], Awaitable[None]]) -> None:
+        super().__init__(scene.bench.world, scene.bench.me)
+        self._before = before
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in STEPS:
+            return found
+
+        async def step(*given: Any) -> Any:
+            await super(Watched, self).__getattribute__("_before")(name)
+            return await found(*given)
+
+        return step
 
 
-async def test_a_provider_that_moves_its_root_is_made_to_close(scene: Scene) -> None:
-    """Our proof goes stale once; the close is demanded, and the next proof lands."""
+async def overdue(scene: Scene, *others: str, ended: str = "") -> tuple[AttoFil, list[Leaf]]:
+    """The lease has ended and its window is over; others stand in the tree beside it, and run on but for `ended`."""
     bench = scene.bench
-    spare = await bench.lease("two")
-    await bench.anchor(spare)
+    leaves = []
+    for index, name in enumerate(others, 5):
+        other = await bench.lease(name)
+        await bench.anchor(other)
+        leaves.append(Leaf(index, other.id, other.order.pay_key))
+        await scene.settle(Operation(leaves[-1], True, False, None))
+        if name == ended:
+            final = End(other.order_hash, AttoFil(0), 0, EndReason.UNPAID, bench.clock.now())
+            await bench.chain.end_lease(final, bench.signing.sign(final, bench.door.account))
     paid = await scene.redeem(50)
-    await scene.settle(Operation(Leaf(5, spare.id, spare.order.pay_key), True, False, None))
     await end(scene)
     await scene.exit()
     await bench.clock.advance(WINDOW_SECONDS)
-    chain = Outrun(bench.world, bench.me)
-    chain.scene = scene
-    done = await scene.exit(chain)
-    assert (done.way, done.demanded) == (Way.PROOF, True)
+    return paid, leaves
+
+
+@dataclass
+class Runner:
+    """A provider that moves its root whenever it can, and whose own lease's close is demanded just before ours."""
+
+    scene: Scene
+    own: str
+    purse: str
+    moves: int = 0
+
+    async def before(self, step: str) -> None:
+        provider, bench = self.scene.provider, self.scene.bench
+        own, purse = bench.store.rental(self.own), bench.store.rental(self.purse)
+        if step == "demand_close":
+            await provider.demand_close(own.id)
+            return
+        self.moves += 1
+        leaves = {leaf.lease: leaf for leaf in self.scene.tree}
+        amount = purse.price.over(self.moves)
+        secret = bench.store.pay_secret(self.purse)
+        voucher = await self.scene.prover.sign(secret, await self.scene.domain(), purse.id, amount, self.moves)
+        batch = [Operation(leaves[purse.id], False, False, voucher)]
+        if (await provider.shard(own.order.provider)).demanded == own.id:
+            batch.append(Operation(leaves[own.id], False, True, None))
+        await self.scene.settle(*sorted(batch, key=lambda operation: operation.leaf.index))
+
+
+async def test_a_provider_that_moves_its_root_at_every_step_does_not_outrun_us(scene: Scene) -> None:
+    """It has a lease of its own demanded first, so that ours binds it to nothing, and settles in every block."""
+    bench, provider = scene.bench, scene.rental.order.provider
+    paid, _ = await overdue(scene, "own", "purse", ended="own")
+    runner = Runner(scene, "own", "purse")
+    done = await scene.exit(Watched(scene, runner.before))
+    assert done.way is Way.PROOF
     assert done.back == scene.rental.collateral - paid
-    assert ("demand", "done") in scene.told
+    assert runner.moves > 4
+    assert done.proof is not None
+    history = await bench.chain.shard_history(provider)
+    assert [batch.old_root for batch in history.batches].count(done.proof.old_root) == 1, "it went on from there"
+    assert history.batches[-1].old_root != done.proof.old_root, "and further"
+    assert history.exited == {scene.rental.id}
+
+    rebuilt = await rebuild(bench.chain, scene.prover, provider)
+    assert sorted(scene.tree, key=lambda leaf: leaf.index) == list(rebuilt.leaves), "our leaf lies there"
+    await runner.before("later")
+    dead = next(leaf for leaf in scene.tree if leaf.lease == scene.rental.id)
+    with pytest.raises(Refused, match="closed"):
+        await scene.settle(Operation(dead, False, True, None))
+
+
+@pytest.mark.parametrize("at", STEPS)
+async def test_a_provider_that_closes_first_after_all_is_told_at_any_step(scene: Scene, at: str) -> None:
+    paid, _ = await overdue(scene)
+
+    async def close(step: str) -> None:
+        if step == at and scene.tree:
+            await scene.settle(Operation(scene.tree[0], False, True, None))
+
+    done = await scene.exit(Watched(scene, close))
+    assert (done.way, done.back) == (Way.PROVIDER, scene.rental.collateral - paid)
+    assert done.rental.state is LeaseState.SETTLED
+    assert await scene.money() == done.back
+
+
+async def test_a_close_that_somebody_else_demanded_is_proven_on_the_root_of_then(scene: Scene) -> None:
+    paid, [other] = await overdue(scene, "other")
+    stranger = MemoryChain(scene.bench.world, scene.provider.account)
+    await stranger.demand_close(scene.rental.id)
+    done = await scene.exit()
+    assert ("demand", "started") not in scene.told
+    assert (done.way, done.leaves, done.back) == (Way.PROOF, 2, scene.rental.collateral - paid)
+    assert other in scene.tree
+
+
+async def test_another_demand_that_waits_does_not_hold_us_up(scene: Scene) -> None:
+    paid, _ = await overdue(scene, "other")
+    bench = scene.bench
+    other = bench.store.rental("other")
+    await bench.clock.advance(other.max_seconds)
+    await scene.provider.demand_close(other.id)
+    done = await scene.exit()
+    assert (done.way, done.back) == (Way.PROOF, scene.rental.collateral - paid)
+    assert (await bench.chain.shard(other.order.provider)).demanded == other.id
+
+
+async def test_a_demand_that_a_reorganisation_moves_is_proven_anew(scene: Scene) -> None:
+    """The demand lands behind a batch of the provider's that was not there before: its root is another one."""
+    paid, [other] = await overdue(scene, "other")
+    world, roots = scene.bench.world, []
+    mark = world.mark()
+
+    async def reorganise(step: str) -> None:
+        if step == "settle" and not roots:
+            roots.append(await scene.bench.chain.demanded_root(scene.rental.id))
+            world.rewind(mark)
+            await scene.settle(Operation(other, False, True, None))
+            await scene.bench.chain.demand_close(scene.rental.id)
+
+    done = await scene.exit(Watched(scene, reorganise))
+    assert (done.way, done.back) == (Way.PROOF, scene.rental.collateral - paid)
+    assert done.proof is not None
+    assert done.proof.old_root not in roots
+
+
+async def test_a_node_that_has_not_seen_the_demand_yet_is_told(scene: Scene) -> None:
+    await overdue(scene)
+
+    class Late(MemoryChain):
+        async def demanded_root(self, lease: LeaseId) -> str | None:
+            return None
+
+    with pytest.raises(Unavailable, match="demand"):
+        await scene.exit(Late(scene.bench.world, scene.bench.me))
 
 
 async def test_a_node_that_invents_events_gets_no_proof_posted(scene: Scene) -> None:
@@ -185,8 +308,8 @@ async def test_a_node_that_invents_events_gets_no_proof_posted(scene: Scene) -> 
     await scene.bench.clock.advance(WINDOW_SECONDS)
 
     class Lying(MemoryChain):
-        async def shard_history(self, provider: Address) -> ShardHistory:
-            history = await super().shard_history(provider)
+        async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
+            history = await super().shard_history(provider, root)
             return replace(history, events=history.events[:1])
 
     with pytest.raises(Refused, match="ledger"):

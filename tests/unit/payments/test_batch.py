@@ -162,6 +162,35 @@ def test_every_batch_is_legal(
         assert operation.insert or operation.close or operation.earned
 
 
+@given(leases, st.sets(st.integers(0, 300), max_size=40), st.sets(st.sampled_from(SIZES), min_size=1), st.booleans())
+def test_leaves_of_exited_leases_are_never_touched_and_their_places_never_taken(
+    drawn: list[tuple[int, bool, int | None, int]], places: set[int], sizes: set[int], asks: bool
+) -> None:
+    """They are in the tree, and in nobody's claims: batch after batch goes around them until nothing waits."""
+    dead = [Leaf(index, lease_id(1000 + index), KEY, AttoFil(5), 5) for index in sorted(places)]
+    taken, items = set(places), []
+    for number, (paid, ended, at, redeemed) in enumerate(drawn):
+        free = at if at not in taken else None
+        if free is not None:
+            taken.add(free)
+        items.append(claimable(number, paid=paid, ended=ended, at=free, redeemed=min(redeemed, paid)))
+    leaves = {leaf.index: leaf for leaf in [*dead, *(item.leaf for item in items if item.leaf is not None)]}
+    demanded = next((item.lease for item in items if item.leaf is not None), None) if asks else None
+    waiting = {item.lease: item for item in items}
+    while (batch := plan_batch(waiting.values(), leaves.values(), sizes, demanded)) is not None:
+        demanded = None
+        for operation in batch.operations:
+            assert operation.leaf.index not in places
+            assert operation.insert == (operation.leaf.index not in leaves)
+            after = operation.after()
+            leaves.pop(operation.leaf.index, None)
+            if after is not None:
+                leaves[after.index] = after
+            del waiting[operation.leaf.lease]
+    assert not [item for item in waiting.values() if item.moves], "nobody is kept waiting by them"
+    assert [leaves[index] for index in sorted(places)] == dead
+
+
 @given(leases)
 def test_batch_after_batch_all_deposits_come_back_as_earnings_and_refunds(
     drawn: list[tuple[int, bool, int | None, int]],

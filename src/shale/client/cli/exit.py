@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "nothing": "it never got to the chain: nothing of yours is locked for it",
-    "provider": "its provider has closed it",
+    "provider": "it is closed on the chain already, by its provider or by a try before this one",
     "refund": "nothing was redeemed of it: refunded without a proof",
     "proof": "closed by a proof of your own",
 }
@@ -33,7 +33,8 @@ def command(name: str, wait: bool, password_file: Path | None, as_json: bool) ->
     """Close the ended lease NAME without its provider, which may be gone for good.
 
     Your End on the chain opens a window of 24 hours in which the provider may still redeem. After it: a refund if
-    nothing was redeemed, else the provider's tree is rebuilt from the chain and your machine proves the close.
+    nothing was redeemed, else the close is demanded on the chain, and your machine proves it on the provider's tree
+    of that moment: wherever the provider moves it meanwhile.
     """
     from shale.client import wallet
     from shale.client.exiting import Exiting
@@ -84,5 +85,5 @@ def exited_json(done: Exited) -> dict[str, Any]:
         "prove_seconds": round(done.proof.prove_seconds, 3) if done.proof else None,
         "constraints": done.proof.constraints if done.proof else None,
         "rebuilt_leaves": done.leaves,
-        "demanded": done.demanded,
+        "demanded_root": done.proof.old_root if done.proof else None,
     }

@@ -46,6 +46,7 @@ def rebuild(provider: str | None, as_json: bool) -> None:
             return operator, await build(chain, prover, operator)
 
     operator, rebuilt = run_async(look)
+    exited = rebuilt.history.exited
     if as_json:
         emit(
             {
@@ -63,6 +64,7 @@ def rebuild(provider: str | None, as_json: bool) -> None:
                         "y": leaf.key.y,
                         "amount_attofil": str(leaf.amount.value),
                         "seconds": leaf.seconds,
+                        "exited": leaf.lease in exited,
                     }
                     for leaf in rebuilt.leaves
                 ],
@@ -71,11 +73,14 @@ def rebuild(provider: str | None, as_json: bool) -> None:
         return
     click.echo(f"{operator}: {len(rebuilt.leaves)} leaves after {len(rebuilt.history.batches)} batches")
     click.echo(f"their root is the one on chain: {rebuilt.shard.root}")
+    if exited:
+        click.echo(f"{len(exited)} of them are of leases that their clients left: closed, and there for ever")
     if rebuilt.leaves:
         from rich import box
         from rich.table import Table
 
-        table = Table("Index", "Lease", "Redeemed", "Time", box=box.SIMPLE_HEAD, header_style="bold")
+        table = Table("Index", "Lease", "Redeemed", "Time", "", box=box.SIMPLE_HEAD, header_style="bold")
         for leaf in rebuilt.leaves:
-            table.add_row(str(leaf.index), leaf.lease, str(leaf.amount), format_duration(leaf.seconds))
+            mark = "exited" if leaf.lease in exited else ""
+            table.add_row(str(leaf.index), leaf.lease, str(leaf.amount), format_duration(leaf.seconds), mark)
         console().print(table)
