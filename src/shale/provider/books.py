@@ -35,6 +35,8 @@ leases = Table(
     Column("extra_seconds", BigInteger, nullable=False, default=0),
     # The block in which we saw that somebody else had closed it; 0 otherwise.
     Column("closed_block", BigInteger, nullable=False, default=0),
+    # What the ledger says was paid for it when somebody else closed it; empty otherwise.
+    Column("closed_paid", String(32), nullable=False, default=""),
 )
 
 # What each copy of a dataset is: one root may lie here more than once, in other places or cut into other pieces.

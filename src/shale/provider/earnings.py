@@ -38,6 +38,7 @@ class Earnings:
             "collected_attofil": str(sum(posting["amount"] for posting in postings if posting["kind"] == "collect")),
             "owed_attofil": _text((await self._chain.shard(self._provider)).owed),
             "unredeemed_attofil": _text(sum(unredeemed.values(), ZERO)),
+            "forgone_attofil": _text(sum((await self._books.forgone()).values(), ZERO)),
             "fees_attofil": _text(sum(fees.values(), ZERO)),
             "fees_by_kind_attofil": {kind: _text(fee) for kind, fee in sorted(fees.items())},
             "batches": [_batch(one) for one in reversed(batches)],

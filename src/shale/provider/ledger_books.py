@@ -145,14 +145,22 @@ class LedgerBooks:
             for operation in kept.closing:
                 await _reopen_lease(connection, operation.leaf.lease)
 
-    async def closed(self, leases: Sequence[LeaseId], block: int) -> None:
+    async def closed(self, leases: Sequence[LeaseId], block: int, paid: AttoFil | None = None) -> None:
         """These leases are closed without a batch of ours; a reorganisation may take that back until `block` is final.
 
-        Block 0: it is final, or it never was on chain.
+        Block 0: it is final, or it never was on chain. `paid` is what the ledger says, if others closed them.
         """
         async with self._store.begin() as connection:
             for lease in leases:
-                await _settle_lease(connection, lease, block)
+                await _settle_lease(connection, lease, block, "" if paid is None else str(paid.value))
+
+    async def forgone(self) -> dict[LeaseId, AttoFil]:
+        """By lease that others closed: what its last voucher was worth beyond what had been redeemed by then."""
+        columns = books.leases.c
+        query = select(columns.lease_id, columns.paid, columns.closed_paid).where(columns.closed_paid != "")
+        async with self._store.read() as connection:
+            rows = [(row, int(row.paid) - int(row.closed_paid)) for row in await connection.execute(query)]
+        return {LeaseId(row.lease_id): AttoFil(lost) for row, lost in rows if lost > 0}
 
     async def reopened(self, lease: LeaseId) -> None:
         async with self._store.begin() as connection:
@@ -195,17 +203,17 @@ async def _set_lease(connection: AsyncConnection, lease: LeaseId, **values: Any)
     await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
 
 
-async def _settle_lease(connection: AsyncConnection, lease: LeaseId, block: int) -> None:
+async def _settle_lease(connection: AsyncConnection, lease: LeaseId, block: int, paid: str = "") -> None:
     """An ended lease is settled; one that still runs here, though it is closed on chain, must be ended first."""
     ended = (books.leases.c.lease_id == lease) & (books.leases.c.state == LeaseState.ENDED.value)
     change = update(books.leases).where(ended)
-    await connection.execute(change.values(state=LeaseState.SETTLED.value, closed_block=block))
+    await connection.execute(change.values(state=LeaseState.SETTLED.value, closed_block=block, closed_paid=paid))
 
 
 async def _reopen_lease(connection: AsyncConnection, lease: LeaseId) -> None:
     settled = (books.leases.c.lease_id == lease) & (books.leases.c.state == LeaseState.SETTLED.value)
     change = update(books.leases).where(settled)
-    await connection.execute(change.values(state=LeaseState.ENDED.value, closed_block=0))
+    await connection.execute(change.values(state=LeaseState.ENDED.value, closed_block=0, closed_paid=""))
 
 
 async def _mark(connection: AsyncConnection, settlement: int, **values: Any) -> None:

@@ -151,8 +151,11 @@ def show_earnings(raw: dict[str, Any]) -> None:
         ("owed", "owed by the ledger"),
         ("unredeemed", "in vouchers, not redeemed"),
         ("refunded", "refunded to clients"),
+        ("forgone", "not redeemed before others closed the lease"),
         ("fees", "fees"),
     ):
+        if name == "forgone" and raw["forgone_attofil"] == "0":
+            continue
         table.add_row(label, _fil(raw[f"{name}_attofil"]))
     console.print(table)
     if raw["batches"]:

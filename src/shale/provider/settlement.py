@@ -36,7 +36,7 @@ _REFUNDS = 64
 _READS = 16
 """Leases that the chain is asked about at once."""
 _STALE = 3
-"""How often a run plans anew because others moved the root."""
+"""How often a run plans anew because others acted on the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +132,26 @@ class Settlement:
                     _advance(ground, kept)
                 break
             except Refused:
-                moved = (await self._chain.shard(self._provider)).root != ground.shard.root
-                if not moved or attempt == _STALE - 1:
+                if attempt == _STALE - 1 or not await self._has_changed(ground):
                     raise
-                log.info("settlement: the root has moved, planning anew")
+                log.info("settlement: others have acted on the ledger, planning anew")
         self.stage = Stage("collecting")
         shard = await self._chain.shard(self._provider)
         if shard.owed:
             receipt = await self._chain.collect(self._provider)
             await self._books.post("collect", receipt, shard.owed, self._clock.now())
         return settled
+
+    async def _has_changed(self, ground: Ground) -> bool:
+        """Whether others moved the root, demanded a close, or closed a lease that we planned with.
+
+        An exit closes a lease and leaves the root where it was.
+        """
+        shard = await self._chain.shard(self._provider)
+        if (shard.root, shard.demanded) != (ground.shard.root, ground.shard.demanded):
+            return True
+        records = [await self._chain.lease(lease) for lease in ground.claimables]
+        return any(record is None or record.closed for record in records)
 
     async def waiting(self) -> Waiting:
         """What there is to settle, by the books alone."""
@@ -215,7 +225,7 @@ class Settlement:
             _advance(ground, kept)
 
     async def _is_overtaken(self, kept: Kept, shard: Shard) -> bool:
-        """The root has moved, a close is demanded, or a lease that has no leaf was closed at the same root."""
+        """The root has moved, a close is demanded, or a lease was closed at the same root: refunded, or exited."""
         moved = int(kept.proof.old_root, 16) != int(shard.root, 16)
         if moved or shard.demanded not in (None, *_closed(kept)):
             return True
@@ -264,7 +274,7 @@ class Settlement:
             return
         if record.closed:
             if held is not None:
-                await self._books.closed([lease], ground.heads.latest)
+                await self._books.closed([lease], ground.heads.latest, record.paid)
             return
         if held is not None and record.deposit > held.collateral:
             held = await self._raised(held, record.deposit)

@@ -49,3 +49,17 @@ async def test_a_period_leaves_older_batches_out(shop: Shop) -> None:
     await counter.clock.advance(3600)
     assert (await earnings.report(counter.clock.now() - 60))["batches"] == []
     assert len((await earnings.report(counter.clock.now() - 7200))["batches"]) == 1
+
+
+async def test_what_others_closed_before_it_was_redeemed_is_forgone(shop: Shop) -> None:
+    counter = shop.counter
+    closed, refunded = await shop.ended(30), await shop.ended(9)
+    await shop.books.closed([closed.id], 5, closed.order.price.over(12))
+    await shop.books.closed([refunded.id], 0)
+    earnings = Earnings(counter.desk.store, shop.books, counter.desk.chain, shop.operator)
+    report = await earnings.report()
+    assert report["forgone_attofil"] == str(closed.order.price.over(18).value)
+    assert report["unredeemed_attofil"] == "0"
+    await shop.books.reopened(closed.id)
+    report = await earnings.report()
+    assert (report["forgone_attofil"], report["unredeemed_attofil"]) == ("0", str(closed.order.price.over(30).value))

@@ -14,12 +14,14 @@ from tests.settlements import Killed, Shop, open_shop
 from shale.chain.chain import OnLedger, Receipt
 from shale.chain.memory import MemoryChain
 from shale.errors import ConfigError, Refused, Unavailable
+from shale.ledger.rebuild import rebuild_at
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
-from shale.payments.batch import Operation, Proof
+from shale.payments.batch import SIZES, Operation, Proof
 from shale.payments.history import ShardHistory
 from shale.provider.desk import ACCEPTANCE_SECONDS
 from shale.provider.ledger_books import BatchState
+from shale.provider.store import Held
 from shale.units import ZERO, Address, LeaseId
 
 DAY = 24 * 3600
@@ -135,6 +137,100 @@ async def test_a_lease_that_a_stranger_closed_while_we_were_away_is_settled_in_t
     await shop.settle()
     assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
     await shop.check_money((held, 20), (other, 12))
+
+
+async def left_behind(shop: Shop, marks: list[Any] | None = None) -> Held:
+    """A lease whose client left by the root of its demand while we went on, with a later voucher unredeemed.
+
+    Our batch with its close was proven, and comes too late. `marks` gets the world as it was before the exit.
+    """
+    first, held = [await shop.pay(await shop.lease(), 20) for _ in range(2)]
+    await shop.settle()
+    held = await shop.end(await shop.pay(held, 33))
+    await shop.end(first)
+    client, counter, left = MemoryChain(shop.counter.world, shop.client), shop.counter, list[bool]()
+    for lease in (first, held):
+        end = End(lease.lease.order, ZERO, 0, EndReason.CLIENT_ENDED, counter.clock.now())
+        await client.end_lease(end, counter.desk.signing.sign(end, counter.client))
+    await counter.clock.advance(DAY + 1)
+    await client.demand_close(first.id)
+    await client.demand_close(held.id)
+
+    class Raced(MemoryChain):
+        async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
+            if [operation.leaf.lease for operation in operations] == [held.id] and not left:
+                left.append(True)
+                if marks is not None:
+                    marks.append(shop.counter.world.mark())
+                await exit_as_client(shop, held)
+            return await super().settle(provider, operations, proof)
+
+    shop.sizes = (1,)
+    batches = await shop.settle(Raced(shop.counter.world, shop.operator))
+    assert [batch.batch.leases for batch in batches] == [(first.id,)]
+    assert left
+    shop.sizes = SIZES
+    await shop.check_money((first, 20), (held, 20))
+    return held
+
+
+async def exit_as_client(shop: Shop, held: Held) -> None:
+    """What `shale exit` does once the close is demanded, wherever the root is by now."""
+    chain = MemoryChain(shop.counter.world, shop.client)
+    root = await chain.demanded_root(held.id)
+    assert root is not None
+    assert root != (await chain.shard(shop.operator)).root
+    leaves = await rebuild_at(chain, shop.counter.desk.prover, shop.operator, root)
+    leaf = next(leaf for leaf in leaves if leaf.lease == held.id)
+    close = [Operation(leaf, False, True, None, EndReason.CLIENT_ENDED)]
+    proof = await shop.counter.desk.prover.prove(await shop.domain(), 1, leaf.index, leaves, close)
+    await chain.settle(shop.operator, close, proof)
+
+
+async def test_a_lease_whose_client_left_is_settled_with_what_the_chain_says_and_its_leaf_stays(shop: Shop) -> None:
+    """The run that had planned with it plans anew; later ones go around the leaf, whatever their size."""
+    held = await left_behind(shop)
+    [dead] = [leaf for leaf in await shop.books.tree() if leaf.lease == held.id]
+    assert (dead.amount, dead.seconds) == (held.order.price.over(20), 20)
+    assert await shop.books.forgone() == {held.id: held.order.price.over(13)}
+    states = [kept.state for kept in await shop.books.kept(*BatchState)]
+    assert states.count(BatchState.REFUSED) == 1
+    for sizes in ((1,), (8,), SIZES):
+        shop.sizes = sizes
+        others = [await shop.pay(await shop.lease(), 5) for _ in range(3)]
+        await shop.settle()
+        assert len({leaf.index for leaf in await shop.books.tree()}) == 4
+        for other in others:
+            await shop.end(other)
+        await shop.settle()
+        await shop.check_tree()
+        assert await shop.books.tree() == [dead]
+    assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
+
+
+async def test_books_that_lost_their_tree_get_the_leaf_of_a_lease_whose_client_left_back(shop: Shop) -> None:
+    held = await left_behind(shop)
+    await shop.books.replace_tree([])
+    await shop.end(await shop.pay(await shop.lease(), 4))
+    [batch] = await shop.settle()
+    assert len(batch.batch.leases) == 1
+    assert [leaf.lease for leaf in await shop.books.tree()] == [held.id]
+    await shop.check_tree()
+
+
+async def test_an_exit_that_a_reorganisation_takes_back_is_claimed_again(shop: Shop) -> None:
+    world = shop.counter.world
+    world.depth = 10
+    marks: list[Any] = []
+    held = await left_behind(shop, marks)
+    assert [lease for lease, _ in await shop.books.uncertain()] == [held.id]
+    world.rewind(marks[0])
+    [batch] = await shop.settle()
+    assert batch.batch.leases == (held.id,)
+    assert await shop.books.forgone() == {}
+    assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
+    assert world.leases[held.id].paid == held.order.price.over(33)
+    await shop.check_tree()
 
 
 async def test_books_that_lost_their_tree_take_the_chains(shop: Shop) -> None:
