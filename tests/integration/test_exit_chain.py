@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from shale.chain.bench import Bench, Lease, is_refused
 from shale.chain.deploy import deploy
 from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
+from shale.chain.network import Network
 from shale.chain.rpc import Rpc
 from shale.client.exiting import WINDOW_SECONDS, Exited, Exiting, Way
 from shale.client.rental import Gateway, Rental
@@ -28,7 +32,7 @@ from shale.market.order import End
 from shale.paths import Home
 from shale.payments.batch import Leaf, Operation
 from shale.proofs.kernel import KernelProver
-from shale.units import ZERO, Address, AttoFil
+from shale.units import ZERO, Address, AttoFil, LeaseId
 
 STEPS = ("lease", "demanded_root", "demand_close", "shard_history", "settle")
 
@@ -58,6 +62,7 @@ class Scene:
 
     bench: Bench
     rpc: Rpc
+    home: Home
     store: Store
     tree: dict[int, Leaf] = field(default_factory=dict)
 
@@ -118,7 +123,9 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             stack.push_async_callback(chain.close)
         rpc = Rpc(url)
         stack.push_async_callback(rpc.close)
-        store = Store(Home(tmp_path / "home"))
+        home = Home(tmp_path / "home")
+        Network("devnet", url, deployment).save(home)
+        store = Store(home)
         stack.callback(store.close)
 
         async def now() -> int:
@@ -128,7 +135,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             await rpc.call("evm_increaseTime", seconds)
             await rpc.call("evm_mine")
 
-        yield Scene(Bench(*chains, *accounts, prover, now, pass_time), rpc, store)
+        yield Scene(Bench(*chains, *accounts, prover, now, pass_time), rpc, home, store)
 
 
 async def test_the_money_comes_back_though_the_provider_settles_before_every_step(scene: Scene) -> None:
@@ -170,6 +177,7 @@ async def test_the_money_comes_back_though_the_provider_settles_before_every_ste
     rebuilt = await rebuild(bench.reader, _prover(bench), me)
     assert list(rebuilt.leaves) == [scene.tree[3], scene.tree[5]], "our leaf lies there"
     assert (rebuilt.history.exited, rebuilt.shard.root) == ({ours.id}, roots[-1])
+    await check_shown(scene, ours.id, purse.id)
     await scene.settle(Operation(scene.tree[5], False, True, await bench.voucher(purse, 90)))
     await is_refused(bench.settle(list(scene.tree.values()), [Operation(scene.tree[3], False, True, None)]), "closed")
     fresh = await bench.opened()
@@ -199,6 +207,23 @@ async def test_a_provider_whose_own_batch_is_faster_is_told(scene: Scene) -> Non
     assert done.back == ours.order.collateral - ours.order.price.over(70)
     assert (done.rental.state, done.rental.settled_seconds) == (LeaseState.SETTLED, 70)
     assert await bench.reader.ledger_balance(bench.client_address) == done.back
+
+
+async def check_shown(scene: Scene, ours: LeaseId, purse: LeaseId) -> None:
+    """The command tells which of the leaves nobody moves any more."""
+    command = ["--home", str(scene.home.root), "ledger", "rebuild", "--provider", scene.bench.provider_address]
+    leaves = json.loads(await shale(*command, "--json"))["leaves"]
+    assert {leaf["lease_id"]: leaf["exited"] for leaf in leaves} == {ours: True, purse: False}
+    assert "1 of them" in await shale(*command)
+
+
+async def shale(*arguments: str) -> str:
+    """What the installed program prints."""
+    program = str(Path(sys.executable).with_name("shale"))
+    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    return printed.decode()
 
 
 def _prover(bench: Bench) -> Any:

@@ -250,8 +250,8 @@ async def test_events_that_do_not_lead_to_the_root_stop_the_settlement(shop: Sho
     await shop.ended(5)
 
     class Hostile(MemoryChain):
-        async def shard_history(self, provider: Address) -> ShardHistory:
-            history = await super().shard_history(provider)
+        async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
+            history = await super().shard_history(provider, root)
             return replace(history, events=tuple(e for e in history.events if getattr(e, "amount", ZERO) == ZERO))
 
     with pytest.raises(Refused, match="ledger"):
