@@ -57,8 +57,8 @@ func bottom(src Source) Source {
 	}
 }
 
-// StateOf is the state of a source now, of one piece; it reports false if nothing tells whether its bytes change. Bytes
-// in memory have one state.
+// StateOf is the state of a source now, of one piece; it reports false if its bytes may be others without another state, as
+// a server's may. Bytes in memory have one state.
 func StateOf(src Source) (State, bool) {
 	if s, ok := bottom(src).(interface{ State() (State, bool) }); ok {
 		return s.State()

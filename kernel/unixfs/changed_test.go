@@ -3,12 +3,16 @@ package unixfs_test
 import (
 	"bytes"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/remote"
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
@@ -143,6 +147,61 @@ func TestBytesThatWereVerifiedAndThenChangedAreNeverGivenOut(t *testing.T) {
 				t.Errorf("after the repair: %v", err)
 			}
 		})
+	}
+}
+
+func TestServerThatChangesItsBytesUnderTheSameMarkGivesNoOtherBytes(t *testing.T) {
+	const leaf = 1 << 20
+	for _, mark := range []string{`"same"`, `W/"weak"`, ""} {
+		path, content := largeFile(t)
+		car, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var served atomic.Pointer[[]byte]
+		served.Store(&car)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if mark != "" {
+				w.Header().Set("ETag", mark)
+			}
+			http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(*served.Load()))
+		}))
+		defer server.Close()
+		src, err := remote.Open(server.URL, remote.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		tree, err := unixfs.Open(src, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := tree.Lookup("f")
+		reader := unixfs.NewReader(src, tree, unixfs.FirstTouch)
+		p := make([]byte, leaf)
+		// All of them, each larger than what is kept of the server's answers.
+		for off := int64(0); off < e.Size; off += leaf {
+			if _, err := reader.ReadAt(e, p, off); err != nil {
+				t.Fatal(err)
+			}
+		}
+		zeros := make([]byte, len(car))
+		served.Store(&zeros)
+		small, refused := make([]byte, 4096), 0
+		for off := int64(0); off < e.Size; off += leaf {
+			for _, part := range [][]byte{small, p} {
+				n, err := reader.ReadAt(e, part, off)
+				if !bytes.Equal(part[:n], content[off:off+int64(n)]) {
+					t.Fatalf("mark %q: other bytes at %d", mark, off)
+				}
+				if err != nil {
+					refused++
+				}
+			}
+		}
+		if refused == 0 {
+			t.Errorf("mark %q: nothing was read of the server again", mark)
+		}
 	}
 }
 

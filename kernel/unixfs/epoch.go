@@ -20,7 +20,7 @@ const quiet = time.Second
 // are those in which it began. Whoever reads verified bytes without verifying them again asks for the state after that.
 type epoch struct {
 	states   []piece.State // of each part, at its beginning
-	known    []bool        // whether a part's state tells anything
+	known    []bool        // whether a part's state tells of every change
 	verified bitmap
 	reported bitmap
 	cleared  atomic.Int64 // when reported was, by the clock below
@@ -123,7 +123,7 @@ func (e *epoch) since(before *epoch, part int) string {
 	switch {
 	case before.known[part] && !e.known[part]:
 		return "cannot be looked at any more: each block is verified at each read"
-	case e.known[part] && !before.states[part].SameContent(e.states[part]):
+	case !before.states[part].SameContent(e.states[part]):
 		return "was changed while it is mounted: each block is verified anew"
 	}
 	return ""

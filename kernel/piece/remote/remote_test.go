@@ -62,6 +62,20 @@ func TestRemotePieceIsASource(t *testing.T) {
 	}
 }
 
+func TestServerThatKeepsTheMarkOfOtherBytesIsNotTrusted(t *testing.T) {
+	for _, tag := range []string{tag, "", `W/"weak"`} {
+		sourcetest.Tells(t, func(t *testing.T, content []byte) (piece.Source, func(t *testing.T)) {
+			var served atomic.Value
+			served.Store(content)
+			src, _ := opened(t, func(w http.ResponseWriter, req *http.Request) { serve(w, req, tag, served.Load().([]byte)) })
+			return src, func(*testing.T) {
+				served.Store(make([]byte, len(content)))
+				src.forget()
+			}
+		})
+	}
+}
+
 func TestEmptyPieceIsEmpty(t *testing.T) {
 	src, _ := opened(t, func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Range", "bytes */0")

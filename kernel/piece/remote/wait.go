@@ -98,9 +98,10 @@ func (v *versions) note(err error) {
 	}
 }
 
-// State is the count of versions; a server that marks none may change the piece's bytes at any time.
+// State is the count of versions, which tells of a change that the server admits. It vouches for nothing: a server may have
+// other bytes at any time, and send them under the mark of those before.
 func (s *Source) State() (piece.State, bool) {
-	return piece.VersionState(s.versions.count.Load()), s.Stamp() != ""
+	return piece.VersionState(s.versions.count.Load()), false
 }
 
 func pause(ctx context.Context, d time.Duration) error {

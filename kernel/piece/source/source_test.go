@@ -75,6 +75,34 @@ func TestEveryKindOfSourcePassesTheSuite(t *testing.T) {
 	}
 }
 
+func TestSourceInAFileTellsThatItsBytesAreOthers(t *testing.T) {
+	for name, write := range lay {
+		if name == "server" {
+			continue // package remote
+		}
+		t.Run(name, func(t *testing.T) {
+			sourcetest.Tells(t, func(t *testing.T, content []byte) (piece.Source, func(t *testing.T)) {
+				text := write(t, content)
+				src, err := source.Open(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				path, _, _ := strings.Cut(text[strings.Index(text, ":")+1:], "?")
+				return src, func(t *testing.T) {
+					f, err := os.OpenFile(path, os.O_RDWR, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer f.Close()
+					if _, err := f.WriteAt(make([]byte, 1000), 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestJoinedSourcesPassTheSuite(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, content []byte) piece.Source {
 		var parts []piece.Source

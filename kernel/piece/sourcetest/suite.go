@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 )
@@ -29,6 +30,32 @@ func Run(t *testing.T, open func(t *testing.T, content []byte) piece.Source) {
 		if n, err := src.ReadAt(make([]byte, 1), 0); err == nil {
 			t.Errorf("%d bytes: read %d when closed", size, n)
 		}
+	}
+}
+
+// Tells opens a content of a megabyte, and has change put other bytes of the same size in its place while it is open. A
+// source that has a state must have another one then: whoever reads again, unverified, what was verified asks for nothing
+// else. One that can't promise it has none.
+func Tells(t *testing.T, open func(t *testing.T, content []byte) (src piece.Source, change func(t *testing.T))) {
+	src, change := open(t, Random(7, 1<<20))
+	defer src.Close()
+	was, known := piece.StateOf(src)
+	for known && !was.Settled(time.Now()) {
+		time.Sleep(10 * time.Millisecond) // what else changed in this tick of the file system's clock need not show
+		was, known = piece.StateOf(src)
+	}
+	before, after := make([]byte, src.Size()), make([]byte, src.Size())
+	if _, err := src.ReadAt(before, 0); err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	change(t)
+	if now, ok := piece.StateOf(src); known && ok && now == was {
+		t.Errorf("other bytes lie there, and the state is still %+v", now)
+	}
+	if n, err := src.ReadAt(after, 0); err != nil && err != io.EOF {
+		return // rather nothing than other bytes
+	} else if now, ok := piece.StateOf(src); known && ok && now == was {
+		t.Errorf("read again, %d bytes, others: %v, and the state is still %+v", n, !bytes.Equal(before, after), now)
 	}
 }
 
