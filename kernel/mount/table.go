@@ -65,17 +65,21 @@ func clear(dir string) (string, error) {
 	}
 	dir = filepath.Join(parent, filepath.Base(dir))
 	for {
+		row, ok, err := mounted(dir)
+		if err != nil {
+			return "", err
+		}
 		info, err := os.Lstat(dir)
 		dead := errors.Is(err, syscall.ENOTCONN)
+		if err == nil && ok && strings.HasPrefix(row.fsType, "fuse.shale") {
+			// Its attributes may be kept of when it lived; this its process alone answers.
+			dead = errors.Is(syscall.Statfs(dir, new(syscall.Statfs_t)), syscall.ENOTCONN)
+		}
 		if err != nil && !dead {
 			return "", err
 		}
 		if !dead && !info.IsDir() {
 			return "", fmt.Errorf("%s: not a directory", dir)
-		}
-		row, ok, err := mounted(dir)
-		if err != nil {
-			return "", err
 		}
 		if !dead {
 			if ok && strings.HasPrefix(row.fsType, "fuse.shale") {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shale.datasets.mountinfo import clear_dead
 from shale.datasets.run import Progress, Source, answer, events, run, source_text
 from shale.errors import Unavailable
 from shale.units import Cid
@@ -187,11 +188,14 @@ async def mount(
 
     `report` is told ``{"event": "rebuilt"}`` if there was an index that could not be used, ``{"event": "ready"}``, and
     then of each fault: a block that is missing, corrupt or unreadable, a source that has changed. However this process
-    ends, killed too, the mount ends with it. With `proofs` the dataset is at ``data`` in the
+    ends, killed too, the mount ends with it; and if the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at ``data`` in the
     folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
-    await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
+    try:
+        await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
+    finally:
+        await asyncio.shield(clear_dead(folder))
 
 
 async def materialise(

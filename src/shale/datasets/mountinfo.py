@@ -1,9 +1,15 @@
-"""The mounts that the kernel knows: /proc/self/mountinfo (proc_pid_mountinfo(5))."""
+"""The mounts that the kernel knows: /proc/self/mountinfo (proc_pid_mountinfo(5)); and how one is taken away."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import re
 from pathlib import Path
+
+from shale.errors import Refused
+from shale.process import run
 
 FSTYPE = "fuse.shale"
 
@@ -11,6 +17,33 @@ FSTYPE = "fuse.shale"
 def is_mounted(folder: Path) -> bool:
     """Whether a dataset is mounted there, alive or not."""
     return str(folder) in dataset_mounts(Path("/proc/self/mountinfo").read_bytes())
+
+
+async def detach(folder: Path) -> None:
+    """Take a mount whose process is gone out of the name space, even while something holds a file of it."""
+    command = ["umount", "--lazy"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
+    try:
+        await run([*command, str(folder)], timeout=10.0)
+    except Refused:
+        if is_mounted(folder):
+            raise
+
+
+async def clear_dead(folder: Path) -> None:
+    """Detach what is mounted there if nobody serves it any more; a mount that answers stays."""
+    folder = folder.absolute()
+    folder = Path(os.path.realpath(folder.parent)) / folder.name  # the mount point itself cannot be examined
+    if is_mounted(folder) and await asyncio.to_thread(_is_dead, folder):
+        await detach(folder)
+
+
+def _is_dead(folder: Path) -> bool:
+    """What a mount is asked for here its process answers, and nothing that is kept of earlier."""
+    try:
+        os.statvfs(folder)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
 
 
 def dataset_mounts(text: bytes) -> set[str]:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from shale.datasets.events import printable
 from shale.datasets.holding import Holding
-from shale.datasets.mountinfo import is_mounted
+from shale.datasets.mountinfo import detach, is_mounted
 from shale.datasets.processes import Process, named, reap, spawn
 from shale.datasets.run import source_text
 from shale.errors import ConfigError, InputRefused, Refused, ShaleError
 from shale.paths import binary, private_dir, write_private
-from shale.process import run
 from shale.units import Cid
 
 _END_GRACE = 10.0
@@ -133,7 +132,7 @@ class Place:
             for orphan in await asyncio.to_thread(named, _PROGRAM, str(self.view)):
                 await orphan.end(_END_GRACE)
         if is_mounted(self.view):
-            await _detach(self.view)
+            await detach(self.view)
         with suppress(FileNotFoundError):  # a daemon that goes while the next one comes may clear it too
             for entry in list(os.scandir(self.folder)):
                 if not entry.is_dir(follow_symlinks=False):
@@ -153,13 +152,3 @@ class Place:
                     return ConfigError("this machine can't mount datasets", reason)
                 return Refused(title, reason)
         return Refused(title, "its process ended without a word")
-
-
-async def _detach(folder: Path) -> None:
-    """Take a mount whose process is gone out of the name space, even while something holds a file of it."""
-    command = ["umount", "--lazy"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
-    try:
-        await run([*command, str(folder)], timeout=10.0)
-    except Refused:
-        if is_mounted(folder):
-            raise

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shale.datasets.kernel import Listed
 
 _source = click.argument("source")
+# Whether it can be read the kernel says: at the place of a dead mount nothing can, and the next mount clears it.
+_folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 _root = click.option("--root", metavar="CID", help="The dataset's root, for a CAR whose header does not name just one.")
 
 _also = click.option(
@@ -56,8 +58,8 @@ for _command in (
 
 
 @group.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT.car", type=click.Path(path_type=Path))
+@_folder
+@click.argument("out", metavar="OUT.car", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Replace OUT.car if it exists.")
 @json_option
 def pack(folder: Path, out: Path, force: bool, as_json: bool) -> None:
@@ -135,7 +137,7 @@ def commp(source: str, as_json: bool) -> None:
 
 @group.command()
 @_source
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_folder
 @_also
 @_root
 @click.option(
@@ -166,7 +168,7 @@ def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, ve
 
 @group.command()
 @_source
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_folder
 @_also
 @_root
 @json_option

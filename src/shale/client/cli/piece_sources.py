@@ -13,7 +13,7 @@ from shale.client.cli.output import emit, plain
 from shale.units import Cid, format_bytes
 
 _source = click.argument("source")
-_out = click.argument("out", type=click.Path(path_type=Path))
+_out = click.argument("out", type=click.Path(path_type=Path, readable=False))
 
 
 @click.command()
