@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,29 @@ Progress = Callable[[int, int], None]
 Source = Path | str
 """A path, or the text of a source: a URL, `sector:PATH?offset=N&size=N`, `park:PATH`, `aggregate:SOURCE#N`."""
 
+Waiting = Callable[[str, int], None]
+"""Called with the name of a server and the seconds for which nothing has come from it, about once a second."""
+
+_waiting: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
+
+_READING = frozenset(("inspect", "verify", "ls", "cat", "commp", "index", "materialise", "pad", "unpad"))
+"""The kernel's commands that read sources: with --progress they tell what they wait for too."""
+
 _MAX_OUTPUT = 256 << 20
 """Of a listing: a piece may hold millions of files, and its author is not the provider."""
 _MAX_LINE = 1 << 16
 _GRACE = 5.0
 _SCHEME = re.compile(r"(https?|sector|park|aggregate):")
+
+
+@contextmanager
+def telling_of_waits(waiting: Waiting) -> Iterator[None]:
+    """Within it, whatever this task runs tells of the servers that it waits for."""
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
 
 
 def is_source(text: str) -> bool:
@@ -42,8 +62,7 @@ def source_text(source: Source) -> str:
 
 async def answer(arguments: Sequence[str], progress: Progress | None = None, total: int = 0) -> Any:
     """The JSON that a run answers. Without a `total` the kernel itself tells how far it is."""
-    told = ["--progress"] if progress is not None and not total else []
-    output = await run([arguments[0], *told, *arguments[1:]], progress=progress, total=total)
+    output = await run(arguments, progress=progress, total=total)
     return _parsed(output, arguments[0])
 
 
@@ -92,9 +111,13 @@ async def _run(
     total: int = 0,
     fine: Sequence[int],
 ) -> bytes | None:
+    waiting = _waiting.get()
+    told = (progress is not None and not total) or (waiting is not None and arguments[0] in _READING)
     process = await asyncio.create_subprocess_exec(
         binary("shale-kernel"),
-        *arguments,
+        arguments[0],
+        *(["--progress"] if told else []),
+        *arguments[1:],
         stdin=stdin,
         stdout=out,
         stderr=asyncio.subprocess.PIPE,
@@ -102,7 +125,7 @@ async def _run(
     output: bytes | None = b""
     try:
         async with asyncio.TaskGroup() as group:
-            errors = group.create_task(_last_line(process.stderr, progress))
+            errors = group.create_task(_last_line(process.stderr, progress, waiting))
             reporter = group.create_task(report_reads(process.pid, total, progress))
             if process.stdout is not None:
                 output = await consume(process.stdout)
@@ -128,8 +151,13 @@ async def _whole(stream: asyncio.StreamReader) -> bytes | None:
     return bytes(kept) if whole else None
 
 
-async def _last_line(stream: asyncio.StreamReader | None, progress: Progress | None) -> bytes:
-    """The last line that isn't empty, cut if it is absurdly long; lines ``progress DONE TOTAL`` go to `progress`."""
+async def _last_line(
+    stream: asyncio.StreamReader | None, progress: Progress | None, waiting: Waiting | None = None
+) -> bytes:
+    """The last line that isn't empty, cut if it is absurdly long.
+
+    Lines ``progress DONE TOTAL`` go to `progress`, ``waiting HOST SECONDS`` to `waiting`.
+    """
     last, pending = b"", b""
     while stream is not None and (chunk := await stream.read(1 << 12)):
         *lines, pending = (pending + chunk)[-_MAX_LINE:].split(b"\n")
@@ -138,7 +166,10 @@ async def _last_line(stream: asyncio.StreamReader | None, progress: Progress | N
             if len(words) == 3 and words[0] == b"progress" and words[1].isdigit() and words[2].isdigit():
                 if progress is not None:
                     progress(int(words[1]), int(words[2]))
-            elif words and words[0] != b"waiting":  # whoever looks on is told of that by provider/waiting.py
+            elif words and words[0] == b"waiting":
+                if waiting is not None and len(words) == 3 and words[2].isdigit():
+                    waiting(words[1].decode(errors="replace"), int(words[2]))
+            elif words:
                 last = line
     return pending if pending.strip() else last
 

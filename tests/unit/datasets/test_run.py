@@ -32,6 +32,17 @@ async def test_what_only_looks_like_progress_is_a_reason() -> None:
         assert await said(line + b"\n") == (line, [])
 
 
+async def test_a_server_that_is_waited_for_is_told_of_and_is_no_reason() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_data(
+        b"waiting sp.example:80 3\nwaiting sp.example:80 x\nshale-kernel ls: gone\nwaiting sp.example:80 4\n"
+    )
+    stream.feed_eof()
+    told: list[tuple[str, int]] = []
+    last = await _last_line(stream, None, lambda host, seconds: told.append((host, seconds)))
+    assert (last, told) == (b"shale-kernel ls: gone", [("sp.example:80", 3), ("sp.example:80", 4)])
+
+
 async def test_a_line_without_end_is_bounded() -> None:
     line, _ = await said(*[b"x" * 4096] * 100)
     assert len(line) <= 1 << 16

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shale.client.cli import manifest, piece_sources
-from shale.client.cli.bars import shown
+from shale.client.cli.bars import WaitLine, shown, watched
 from shale.client.cli.context import json_option, run_async
 from shale.client.cli.output import emit, plain
 from shale.units import Cid, format_bytes
@@ -95,7 +95,7 @@ def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> N
     """List the files, symlinks and empty directories of a dataset, by path."""
     from shale.datasets import kernel
 
-    files = run_async(lambda: kernel.ls(source, _cid(root), also=also, empty=True))
+    files = watched(lambda: kernel.ls(source, _cid(root), also=also, empty=True))
     if as_json:
         emit([_entry(file) for file in files])
         return
@@ -115,7 +115,7 @@ def cat(source: str, path: str, also: tuple[str, ...], root: str | None, as_json
     from shale.datasets import kernel
 
     sys.stdout.flush()
-    run_async(lambda: kernel.cat(source, path, _cid(root), also=also, out=sys.stdout.fileno()))
+    watched(lambda: kernel.cat(source, path, _cid(root), also=also, out=sys.stdout.fileno()), writing=True)
 
 
 @group.command()
@@ -155,7 +155,14 @@ def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, ve
     """
     from shale.datasets import kernel
 
+    line = WaitLine()
+
     def report(event: Mapping[str, Any]) -> None:
+        if event.get("event") == "waiting":
+            if sys.stderr.isatty():
+                line.tell(str(event.get("host", "")), int(event.get("seconds", 0)))
+            return
+        line.clear()
         if as_json:
             print(json.dumps(event), flush=True)
         elif event.get("event") == "ready":
@@ -163,7 +170,10 @@ def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, ve
         else:
             click.echo(plain(str(event.get("message", ""))), err=True)
 
-    run_async(lambda: kernel.mount(source, folder, _cid(root), also=also, verify=verify, report=report))
+    try:
+        run_async(lambda: kernel.mount(source, folder, _cid(root), also=also, verify=verify, report=report))
+    finally:
+        line.clear()
 
 
 @group.command()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from shale.client.cli.bars import shown
-from shale.client.cli.context import json_option, run_async
+from shale.client.cli.bars import shown, watched
+from shale.client.cli.context import json_option
 from shale.client.cli.output import emit, plain
 from shale.units import Cid, format_bytes
 
@@ -23,7 +23,7 @@ def inspect(source: str, as_json: bool) -> None:
     """Say what a source is: format, root, blocks, sizes, what is malformed and where. Reads no block."""
     from shale.datasets import sources
 
-    found = run_async(lambda: sources.inspect(source))
+    found = watched(lambda: sources.inspect(source))
     if as_json:
         emit({name: value for name, value in asdict(found).items() if value is not None or name == "root"})
         return
