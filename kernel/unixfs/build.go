@@ -61,6 +61,7 @@ type node struct {
 	raw    []byte
 	links  []*format.Link
 	unixfs *ft.FSNode
+	data   []byte // that unixfs was decoded from
 }
 
 func (b *builder) errorf(offset int64, path string, reason string, args ...any) error {
@@ -122,7 +123,7 @@ func (b *builder) ordinal(id blockID) (int, bool) {
 
 // fill makes an entry of its node.
 func (b *builder) fill(e *Entry, n *node) (below subtree, err error) {
-	e.Mode, e.MTime = uint16(n.unixfs.Mode().Perm()), n.unixfs.ModTime()
+	e.Mode, e.MTime = uint16(n.unixfs.Mode().Perm()), modTime(n.data)
 	switch n.unixfs.Type() {
 	case ft.TFile, ft.TRaw:
 		f := fileBuilder{builder: b, entry: e}
@@ -196,7 +197,8 @@ func (b *builder) node(id blockID, parentAt int64, e *Entry) (*node, bool, error
 	decoded, err := merkledag.DecodeProtobuf(n.raw)
 	if err == nil {
 		n.links = decoded.Links()
-		n.unixfs, err = ft.FSNodeFromBytes(decoded.Data())
+		n.data = decoded.Data()
+		n.unixfs, err = ft.FSNodeFromBytes(n.data)
 	}
 	if err != nil {
 		return nil, false, b.errorf(n.block.Offset, e.Path(), "block %s is not UnixFS: %s", id.cid, oneLine(err))

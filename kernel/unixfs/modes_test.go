@@ -2,6 +2,7 @@ package unixfs_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -57,6 +58,39 @@ func TestModeAndTimeAreThoseStored(t *testing.T) {
 			if !ok || e.Mode != want.mode || !e.MTime.Equal(want.at) {
 				t.Errorf("%q: %o, %v", path, e.Mode, e.MTime)
 			}
+		}
+	}
+}
+
+func TestFractionOfATimeIsReadAsOtherBuildersWriteIt(t *testing.T) {
+	at := time.Unix(1_600_000_000, 0)
+	whole := binary.AppendUvarint([]byte{0x08}, uint64(at.Unix()))
+	for name, c := range map[string]struct {
+		stated []byte
+		want   time.Time
+	}{
+		"no fraction":        {whole, at},
+		"a fraction of zero": {append(bytes.Clone(whole), 0x15, 0, 0, 0, 0), at}, // as npm's ipfs-unixfs writes it
+		"one nanosecond":     {append(bytes.Clone(whole), 0x15, 1, 0, 0, 0), at.Add(1)},
+		"all but a second":   {append(bytes.Clone(whole), 0x15, 0xff, 0xc9, 0x9a, 0x3b), at.Add(999_999_999)},
+		"a second":           {append(bytes.Clone(whole), 0x15, 0x00, 0xca, 0x9a, 0x3b), time.Time{}},
+		"an absurd fraction": {append(bytes.Clone(whole), 0x15, 0xff, 0xff, 0xff, 0xff), time.Time{}},
+		"before the epoch":   {[]byte{0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x15, 0, 0, 0, 0}, time.Unix(-1, 0)},
+		"the fraction first": {append([]byte{0x15, 0, 0, 0, 0}, whole...), at},
+		"no time":            {nil, time.Time{}},
+	} {
+		d := &dag{t: t}
+		data := []byte{0x08, 0x02, 0x12, 0x01, 'x', 0x18, 0x01} // a file of a byte
+		if c.stated != nil {
+			data = append(append(data, 0x42, byte(len(c.stated))), c.stated...)
+		}
+		_, tree, err := d.open(d.dir(link("f", d.node(merkledag.V1CidPrefix(), data))))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if e, _ := tree.Lookup("f"); !e.MTime.Equal(c.want) {
+			t.Errorf("%s: %v, want %v", name, e.MTime, c.want)
 		}
 	}
 }

@@ -186,10 +186,11 @@ async def mount(
 ) -> None:
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
-    `report` is told ``{"event": "waiting"}`` for a server, ``{"event": "rebuilt"}`` if there was an index that could
-    not be used, ``{"event": "ready"}``, and then of each fault: a block that is missing, corrupt or unreadable, a source
-    that has changed. However this process ends, killed too, the mount ends with it; and if the kernel's is killed, what
-    it leaves mounted is detached. With `proofs` the dataset is at ``data`` in the folder, beside ``proofs``.
+    `report` is told ``{"event": "waiting"}`` for a server, ``{"event": "rebuilt"}`` if there was an index that
+    could not be used, ``{"event": "ready"}``, and then of each fault: a block that is missing, corrupt or
+    unreadable, a source that has changed. However this process ends, killed too, the mount ends with it; and if
+    the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at ``data`` in the
+    folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
     try:
