@@ -87,7 +87,7 @@ func build(ctx context.Context, src piece.Source, texts []string, want cid.Cid, 
 		return nil, nil, err
 	}
 	if options.VerifyBlocks {
-		if err := whole(tree, texts); err != nil {
+		if err := whole(src, tree, texts); err != nil {
 			return nil, nil, err
 		}
 	}

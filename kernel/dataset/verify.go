@@ -34,7 +34,7 @@ func (b *BadBlocks) Error() string {
 }
 
 // whole says what of a dataset is in none of its pieces, if anything isn't.
-func whole(tree *unixfs.Tree, texts []string) error {
+func whole(src piece.Source, tree *unixfs.Tree, texts []string) error {
 	gap, files := tree.Gaps()
 	if gap == nil {
 		return nil
@@ -46,6 +46,10 @@ func whole(tree *unixfs.Tree, texts []string) error {
 	err := fmt.Errorf("%q: offset %d: block %s %s", gap.Path, gap.Offset, gap.CID, what)
 	if files > 1 {
 		err = fmt.Errorf("%w; so %d more files have gaps", err, files-1)
+	}
+	if holder, block, ok := tree.Holder(src, gap); ok {
+		part, at := piece.Locate(src, block.Offset)
+		err = fmt.Errorf("%w; the link to it is in block %s at offset %d of %s", err, holder, at, part.Name())
 	}
 	return fmt.Errorf("%w: name every piece of the dataset", err)
 }

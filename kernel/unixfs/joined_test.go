@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
+	format "github.com/ipfs/go-ipld-format"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 	"github.com/shale-cloud/shale/kernel/piece/piecetest"
@@ -79,6 +80,33 @@ func TestWhatLiesInAMissingPieceIsAFaultAndTheRestIsRead(t *testing.T) {
 	// A directory's node is not there: what it holds is unknown.
 	if _, err := unixfs.Open(joined(t, pieces[:2]...), root.String()); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("without its directory: %v", err)
+	}
+}
+
+func TestBlockThatLinksToWhatIsMissingIsFound(t *testing.T) {
+	pieces, root := acrossPieces(t)
+	src := joined(t, pieces[1], pieces[2])
+	tree, err := unixfs.Open(src, root.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap, files := tree.Gaps()
+	e, _ := tree.Lookup("both")
+	holder, at, ok := tree.Holder(src, gap)
+	block, _ := tree.Block(e.CID)
+	if files != 1 || gap.Path != "both" || !ok || !holder.Equals(e.CID) || at != block {
+		t.Errorf("%+v in %d files: linked from %s at %+v, want %s at %+v", gap, files, holder, at, e.CID, block)
+	}
+	d := &dag{t: t}
+	absent := (&dag{t: t}).raw("not stored")
+	dir := d.dir(&format.Link{Name: "single", Cid: absent, Size: 10})
+	single, tree, err := d.open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap, _ = tree.Gaps()
+	if holder, _, ok := tree.Holder(single, gap); !ok || !holder.Equals(dir) || !gap.CID.Equals(absent) {
+		t.Errorf("%+v is linked from %s", gap, holder)
 	}
 }
 

@@ -136,7 +136,11 @@ func TestMissingPieceIsAnIOErrorForItsFiles(t *testing.T) {
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &got) != nil || got.Kind != "missing" || got.Path != "large" || *got.Offset != -1 {
 		t.Errorf("%s", lines.Text())
 	}
-	out, err := kernel("ls", sources[0], "--with", sources[1], "--root", root).CombinedOutput()
+	out, err := kernel("index", sources[2], "--with", sources[1], "--root", root, "--verify-blocks", "--out", dir+".index").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the link to it is in block") || !strings.Contains(string(out), " of "+sources[2]) && !strings.Contains(string(out), " of "+sources[1]) {
+		t.Errorf("indexed: %s", out)
+	}
+	out, err = kernel("ls", sources[0], "--with", sources[1], "--root", root).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "missing") || bytes.Count(out, []byte("\n")) != 1 {
 		t.Errorf("without the root's piece: %s", out)
 	}
