@@ -33,6 +33,11 @@ func Build(src piece.Source, index *piece.Index, root cid.Cid) (*Tree, error) {
 	}
 	top.Name = ""
 	b.tree.Root = top
+	if e, err := b.tree.checkSymlinks(); err != nil {
+		// Its own block, wherever that is: a copy of it may lead elsewhere.
+		block, _ := b.index.Find(e.CID)
+		return nil, b.errorf(block.Offset, e.Path(), "%v", err)
+	}
 	b.tree.leaves = slices.Clip(b.tree.leaves)
 	b.tree.sortNodes()
 	b.tree.number()

@@ -223,6 +223,15 @@ func TestHostileDAGIsRefused(t *testing.T) {
 		"symlink out of a shard": {func(d *dag) cid.Cid {
 			return d.node(v1, shard, link("00l", d.symlink("x/../../y")))
 		}, "out of the dataset"},
+		"symlink out through another": {func(d *dag) cid.Cid {
+			return d.dir(link("d", d.dir(link("up", d.symlink("..")))), link("l", d.symlink("d/up/../x")))
+		}, "out of the dataset"},
+		"symlink out through a chain": {func(d *dag) cid.Cid {
+			return d.dir(link("a", d.symlink(".")), link("b", d.symlink("a")), link("d", d.dir(link("l", d.symlink("../b/../x")))))
+		}, "d/l: symlink"},
+		"symlink through a loop": {func(d *dag) cid.Cid {
+			return d.dir(link("a", d.symlink("b")), link("b", d.symlink("a")), link("l", d.symlink("a/../x")))
+		}, "more than 40 others"},
 		"unknown hash":       {func(d *dag) cid.Cid { return d.dir(link("f", sha512)) }, "hash function"},
 		"unknown codec":      {func(d *dag) cid.Cid { return d.dir(link("f", cbor)) }, "codec"},
 		"missing directory":  {func(d *dag) cid.Cid { return d.dir(link("d", (&dag{t: d.t}).dir())) }, "missing"},
@@ -301,6 +310,36 @@ func TestHostileDAGIsRefused(t *testing.T) {
 				t.Errorf("more than a line: %q", err)
 			}
 		})
+	}
+}
+
+func TestSymlinkThatStaysInsideIsAllowed(t *testing.T) {
+	d := &dag{t: t}
+	inner := d.dir(link("x", d.raw("x")), link("top", d.symlink("../..")))
+	links := map[string]string{
+		"by name": "a/../f", "there and back": "a/b/../../a/b/x", "what isn't there": "none/../f", "no directory": "f/../f",
+		"through another": "a/b/top/a/../f", "down again": "deep/../b/x",
+	}
+	top := []*format.Link{link("a", d.dir(link("b", inner))), link("deep", d.symlink("a/b")), link("f", d.raw("f"))}
+	for name, target := range links {
+		top = append(top, link(name, d.symlink(target)))
+	}
+	src, tree, err := d.open(d.dir(top...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored bytes.Buffer
+	if err := tree.Store(&stored); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := unixfs.Load(&stored, int64(stored.Len()), src.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range links {
+		if e, ok := loaded.Lookup(name); !ok || e.Target != target {
+			t.Errorf("%s: %+v", name, e)
+		}
 	}
 }
 

@@ -182,6 +182,9 @@ func (l *loading) all(entries, extents int) error {
 		given += count
 	}
 	l.tree.Root, l.tree.Count = &l.entries[0], uint64(entries)
+	if e, err := l.tree.checkSymlinks(); err != nil {
+		return l.errorf("symlink %q: %v", e.Name, err)
+	}
 	return nil
 }
 

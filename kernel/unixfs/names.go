@@ -27,9 +27,10 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkTarget refuses a symlink that might lead out of its tree. depth is the number of directories between the root
-// and the symlink. A relative target whose ".." all stand in front, depth of them at most, climbs real directories
-// only; what follows can lead up only through another symlink, and that one obeys the same rule.
+// checkTarget refuses a symlink that leads out of its tree by what is written in it. depth is the number of directories
+// between the root and the symlink. A relative target whose ".." all stand in front, depth of them at most, climbs real
+// directories only; what follows can lead up only through another symlink, which leads nowhere outside either. One that
+// climbs after it has descended may do so from where another symlink led: Tree.checkSymlinks follows it.
 func checkTarget(target string, depth int) error {
 	switch {
 	case target == "":
@@ -41,18 +42,28 @@ func checkTarget(target string, depth int) error {
 	case target[0] == '/':
 		return fmt.Errorf("symlink to %q leads out of the dataset", target)
 	}
-	climbed, descended := 0, false
 	for part := range strings.SplitSeq(target, "/") {
 		switch part {
 		case "", ".":
 		case "..":
-			climbed++
-			if descended || climbed > depth {
-				return fmt.Errorf("symlink to %q may lead out of the dataset", target)
+			if depth--; depth < 0 {
+				return fmt.Errorf("symlink to %q leads out of the dataset", target)
 			}
 		default:
-			descended = true
+			depth++
 		}
 	}
 	return nil
+}
+
+// climbsLater reports whether a target climbs after it has descended.
+func climbsLater(target string) bool {
+	descended := false
+	for part := range strings.SplitSeq(target, "/") {
+		if part == ".." && descended {
+			return true
+		}
+		descended = descended || part != "" && part != "." && part != ".."
+	}
+	return false
 }

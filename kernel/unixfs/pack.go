@@ -157,6 +157,12 @@ func (p *packer) symlink(ctx context.Context, rel string, depth int) (format.Nod
 	if err := checkTarget(target, depth); err != nil {
 		return nil, fmt.Errorf("%s: %w", rel, err)
 	}
+	if climbsLater(target) {
+		// Where other symlinks lead it, the root follows, and lets nothing out.
+		if _, err := p.root.Stat(path.Dir(rel) + "/" + target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: symlink to %q may lead out of the dataset: %w", rel, target, err)
+		}
+	}
 	data, err := ft.SymlinkData(target)
 	if err != nil {
 		return nil, err

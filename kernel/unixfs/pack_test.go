@@ -3,6 +3,7 @@ package unixfs_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -223,9 +224,12 @@ func TestBoxoReadsThePackedDAG(t *testing.T) {
 
 func TestUnpackableEntriesAreRefused(t *testing.T) {
 	cases := map[string]func(dir string) error{
-		"symlink that climbs out":    func(dir string) error { return os.Symlink("../x", filepath.Join(dir, "l")) },
-		"absolute symlink":           func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "l")) },
-		"symlink that climbs later":  func(dir string) error { return os.Symlink("a/../../x", filepath.Join(dir, "l")) },
+		"symlink that climbs out":   func(dir string) error { return os.Symlink("../x", filepath.Join(dir, "l")) },
+		"absolute symlink":          func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "l")) },
+		"symlink that climbs later": func(dir string) error { return os.Symlink("a/../../x", filepath.Join(dir, "l")) },
+		"symlink out through another": func(dir string) error {
+			return errors.Join(os.Mkdir(filepath.Join(dir, "d"), 0o700), os.Symlink("..", filepath.Join(dir, "d", "up")), os.Symlink("d/up/../x", filepath.Join(dir, "l")))
+		},
 		"pipe":                       func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "p"), 0o600) },
 		"name that isn't UTF-8":      func(dir string) error { return os.WriteFile(filepath.Join(dir, "\xff"), nil, 0o600) },
 		"directories without an end": func(dir string) error { return os.MkdirAll(dir+strings.Repeat("/d", 200), 0o700) },
@@ -254,6 +258,19 @@ func TestUnpackableEntriesAreRefused(t *testing.T) {
 				t.Errorf("more than a line: %q", err)
 			}
 		})
+	}
+}
+
+func TestSymlinkThatStaysInsideIsPacked(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700), os.Symlink("a/../c/../a/b", filepath.Join(dir, "l")),
+		os.Symlink("a/b", filepath.Join(dir, "c")), os.Symlink("b/../../none/../a", filepath.Join(dir, "a", "up"))); err != nil {
+		t.Fatal(err)
+	}
+	stored := memory{}
+	packed, err := unixfs.Pack(context.Background(), dir, stored.put)
+	if err != nil || packed.Files != 3 {
+		t.Errorf("%+v, %v", packed, err)
 	}
 }
 
