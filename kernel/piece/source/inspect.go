@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -92,16 +93,34 @@ func (r *Report) contents(src piece.Source) error {
 	header, err := piece.CARHeader(src)
 	if header.Version == 0 {
 		r.Format = "raw"
+		if claimsCAR(src) {
+			_, err = r.orProblem(err)
+			return err
+		}
 		return nil
 	}
 	r.Format = fmt.Sprintf("car-v%d", header.Version)
 	if err == nil {
 		err = r.walk(src, header)
 	}
-	if err != nil {
-		_, err = r.orProblem(err)
+	for _, err := range []error{err, piece.CheckCARIndex(src)} {
+		if err == nil {
+			continue
+		}
+		if _, err := r.orProblem(err); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// claimsCAR reports whether a source that isn't one is meant to be a CAR, by its name or by what stands in its first bytes.
+func claimsCAR(src piece.Source) bool {
+	head := make([]byte, 64)
+	n, _ := src.ReadAt(head, 0)
+	head = head[:n]
+	return strings.HasSuffix(strings.ToLower(src.Name()), ".car") ||
+		bytes.Contains(head, []byte("\x65roots")) || bytes.Contains(head, []byte("\x67version"))
 }
 
 // walk counts the blocks, and looks for the header's roots among them.

@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ipld/go-car/v2"
+	"github.com/multiformats/go-multihash"
 
 	"github.com/shale-cloud/shale/kernel/piece"
 	"github.com/shale-cloud/shale/kernel/piece/piecetest"
@@ -193,5 +198,70 @@ func TestPieceInAURLIsNamed(t *testing.T) {
 		if got, ok := source.NamedPiece(text); ok != want || ok && got.String() != id {
 			t.Errorf("%s: %v %v", text, got, ok)
 		}
+	}
+}
+
+func TestMalformedCARIsReportedAndWhatIsNoneIsNot(t *testing.T) {
+	block := piecetest.Raw(t, []byte("a block"), multihash.SHA2_256)
+	sound := piecetest.CAR(t, []cid.Cid{block.CID}, block)
+	v1 := filepath.Join(t.TempDir(), "sound.car")
+	if err := os.WriteFile(v1, sound, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	indexed := filepath.Join(t.TempDir(), "v2.car")
+	if err := car.WrapV1File(v1, indexed); err != nil {
+		t.Fatal(err)
+	}
+	v2, err := os.ReadFile(indexed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := int(binary.LittleEndian.Uint64(v2[car.PragmaSize+32:]))
+	spoilt := func(at int, with ...byte) []byte {
+		data := bytes.Clone(v2)
+		copy(data[at:], with)
+		return data
+	}
+	for name, c := range map[string]struct {
+		file    string
+		content []byte
+		format  string
+		problem string // "" for none
+		offset  int64
+	}{
+		"sound":                        {"x.car", sound, "car-v1", "", 0},
+		"sound, with an index":         {"x.car", v2, "car-v2", "", 0},
+		"no CAR":                       {"x.bin", []byte("some bytes that are no CAR at all"), "raw", "", 0},
+		"no CAR, called one":           {"x.CAR", []byte("some bytes that are no CAR at all"), "raw", "not a CAR", 0},
+		"empty, called one":            {"x.car", nil, "raw", "truncated", 0},
+		"absurd header":                {"x.car", append(binary.AppendUvarint(nil, 1<<40), sound[1:]...), "raw", "not a CAR", 0},
+		"absurd header, another name":  {"piece", append(binary.AppendUvarint(nil, 1<<40), sound[1:]...), "raw", "not a CAR", 0},
+		"malformed header":             {"piece", append(sound[:1:1], append([]byte{0xff}, sound[2:]...)...), "raw", "not a CAR", 0},
+		"index of no codec":            {"x.car", spoilt(index, 0x99, 0x08), "car-v2", "index: its codec", int64(index) + 2},
+		"garbage for an index":         {"x.car", spoilt(index, bytes.Repeat([]byte{0xff}, len(v2)-index)...), "car-v2", "index", int64(index)},
+		"index of absurd counts":       {"x.car", spoilt(index+2, 0xff, 0xff, 0xff, 0x7f), "car-v2", "lists in", int64(index) + 6},
+		"index of absurd records":      {"x.car", spoilt(index+18, 0xff, 0xff, 0xff, 0x7f), "car-v2", "records of", int64(index) + 30},
+		"index of absurd length":       {"x.car", spoilt(index+22, 0, 0, 0, 0, 0, 0, 0, 0x28), "car-v2", "are left", int64(index) + 30},
+		"index of blocks outside":      {"x.car", spoilt(len(v2)-2, 0xff), "car-v2", "a block at", int64(len(v2) - 40)},
+		"index cut":                    {"x.car", v2[:len(v2)-3], "car-v2", "are left", int64(index) + 30},
+		"index behind the end":         {"x.car", spoilt(car.PragmaSize+32, 0xff, 0xff, 0xff), "car-v2", "index at", car.PragmaSize + 32},
+		"index that is in the payload": {"x.car", spoilt(car.PragmaSize+32, 60, 0), "car-v2", "inside the payload", car.PragmaSize + 32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), c.file)
+			if err := os.WriteFile(path, c.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := source.Inspect(path)
+			if err != nil || r.Format != c.format {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if c.problem == "" && len(r.Problems) != 0 {
+				t.Errorf("%+v", r.Problems)
+			}
+			if c.problem != "" && (len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Reason, c.problem) || r.Problems[0].Offset != c.offset) {
+				t.Errorf("%+v, want %q at %d", r.Problems, c.problem, c.offset)
+			}
+		})
 	}
 }
