@@ -232,7 +232,17 @@ async def test_a_server_that_ignores_ranges_is_left_out(room: Room, sample: Samp
     with served_piece(sample.car, ranges=False) as url:
         added, (left_out,) = await room.add(url)
     assert added == []
-    assert "length" in left_out["why"] or "Range" in left_out["why"] or "how long" in left_out["why"]
+    assert left_out["why"] == f"{url}: the server ignores Range: pieces are read by ranges"
+
+
+@pytest.mark.parametrize("server", [{"redirects": 1}, {"head": 404}, {"head": 200}])
+async def test_a_server_from_which_pieces_are_read_is_added(room: Room, sample: Sample, server: dict[str, int]) -> None:
+    with served_piece(sample.car, **server) as url:
+        assert (await kernel.ls(url))[0].path
+        (added,), left_out = await room.add(url)
+        assert (added["root"], left_out) == (sample.root, [])
+        await room.lookout.look()
+        assert await room.offered() == [sample.root]
 
 
 async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample, tmp_path: Path) -> None:
