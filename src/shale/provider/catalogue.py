@@ -89,7 +89,9 @@ class Catalogue:
                     await self._take(group, register, report, is_new=False)
                 except Refused as error:
                     at = self._clock.now()
-                    await self.shelf.report_fault(listing.root, error.message, at, sources=item.sources, replace=True)
+                    await self.shelf.report_fault(
+                        listing.root, error.message, at, sources=item.sources, precise=True, replace=True
+                    )
                     report({"faulty": listing.root, "copy": item.copy, "why": error.message})
                 except Unavailable as error:  # nothing is known of it: it is as it was
                     report({"unread": listing.root, "copy": item.copy, "why": error.message})
