@@ -43,6 +43,20 @@ async def test_of_several_claimed_sizes_the_commitment_tells_which(sample: Sampl
     assert found.skipped == []
 
 
+async def test_whoever_waits_for_the_commitment_of_a_claimed_size_sees_how_far_it_is(
+    sample: Sample, tmp_path: Path
+) -> None:
+    sector = tmp_path / "s-t01000-7"
+    place = await sources.pad(sample.car, sector, "8MiB", "0")
+    await sources.pad(sample.car, sector, "8MiB", str(place.size))  # so that there is room for either
+    claims = {sample.piece: place.size, Cid("piece"): place.size * 2}
+    told: list[tuple[int, int]] = []
+    found = await scan.scan(str(sector), only(claims), lambda done, total: told.append((done, total)))
+    assert found.candidates[0].source == f"sector:{sector}?offset=0&size={place.size}"
+    assert told
+    assert told[-1][0] == told[-1][1] > 0
+
+
 async def test_a_car_that_no_claim_of_the_sector_names_is_told_with_its_offset(sample: Sample, tmp_path: Path) -> None:
     sector = tmp_path / "s-t01000-7"
     await sources.pad(sample.car, sector, "8MiB", "4MiB")

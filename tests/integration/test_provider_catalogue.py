@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_account import Account
@@ -232,7 +233,17 @@ async def test_a_server_that_ignores_ranges_is_left_out(room: Room, sample: Samp
     with served_piece(sample.car, ranges=False) as url:
         added, (left_out,) = await room.add(url)
     assert added == []
-    assert "length" in left_out["why"] or "Range" in left_out["why"] or "how long" in left_out["why"]
+    assert left_out["why"] == f"{url}: the server ignores Range: pieces are read by ranges"
+
+
+@pytest.mark.parametrize("server", [{"redirects": 1}, {"head": 404}, {"head": 200}])
+async def test_a_server_from_which_pieces_are_read_is_added(room: Room, sample: Sample, server: dict[str, int]) -> None:
+    with served_piece(sample.car, **server) as url:
+        assert (await kernel.ls(url))[0].path
+        (added,), left_out = await room.add(url)
+        assert (added["root"], left_out) == (sample.root, [])
+        await room.lookout.look()
+        assert await room.offered() == [sample.root]
 
 
 async def test_claims_that_end_or_whose_node_is_gone(room: Room, sample: Sample, tmp_path: Path) -> None:
@@ -273,13 +284,29 @@ async def test_a_server_that_hangs_is_named_and_holds_up_no_other_dataset(
             (left_out,) = [line for line in lines if "skipped" in line]
             assert left_out["why"].startswith(f"{server} takes requests but doesn't answer: 3 attempts")
             monkeypatch.undo()
+        begun, ended, index = asyncio.Event(), asyncio.Event(), kernel.index
+
+        async def watched(sources: Sequence[kernel.Source], *rest: Any) -> kernel.Indexed:
+            if url not in sources:
+                return await index(sources, *rest)
+            begun.set()
+            try:
+                return await index(sources, *rest)
+            finally:
+                ended.set()
+
+        monkeypatch.setattr(kernel, "index", watched)
         stuck = asyncio.create_task(room.ask("/datasets", {"sources": [url]}))
         await asyncio.sleep(0.1)
         (added,), _ = await room.add(sample.car)
         assert added["root"] == sample.root
+        if first_byte:
+            await asyncio.wait_for(begun.wait(), 10)
         assert not stuck.done()
         stuck.cancel()
         await asyncio.wait([stuck])
+        if first_byte:
+            await asyncio.wait_for(ended.wait(), 10)  # nothing of it is left
 
 
 async def test_a_node_that_hangs_holds_up_no_other_dataset(room: Room, sample: Sample, tmp_path: Path) -> None:

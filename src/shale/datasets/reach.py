@@ -24,7 +24,10 @@ def server_of(source: str) -> str:
     inner = innermost(source)
     if not inner.startswith(("http://", "https://")):
         return ""
-    parts = urlsplit(inner)
+    try:
+        parts = urlsplit(inner)
+    except ValueError:
+        return ""  # its reader says why
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2][:200]}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shale.datasets import kernel, sources
 from shale.datasets.naming import named_by_file, named_by_url
-from shale.datasets.run import is_source
+from shale.datasets.run import Progress, is_source
 from shale.datasets.sources import Extent
 from shale.datasets.stamp import local_file
 from shale.errors import Refused, ShaleError
@@ -83,13 +83,16 @@ async def _anything(miner: int, sector: int) -> Sought:
     return Sought()
 
 
-async def scan(text: str, seek: Seek = _anything) -> Scanned:
-    """Look at one place that a person named. Raises Refused when it can't be anything."""
+async def scan(text: str, seek: Seek = _anything, progress: Progress | None = None) -> Scanned:
+    """Look at one place that a person named. Raises Refused when it can't be anything.
+
+    `progress` is told where a piece is read whole to see which of the claimed sizes it has.
+    """
     found = Scanned()
     if is_source(text):
         rest = text.removeprefix("sector:")
         if rest != text and "?" not in rest:
-            await _sector(Path(rest), seek, found)
+            await _sector(Path(rest), seek, found, progress)
         else:
             found.candidates.append(Candidate(text, _name(text), _named(text)))
         return found
@@ -98,9 +101,9 @@ async def scan(text: str, seek: Seek = _anything) -> Scanned:
         raise Refused(f"{text[:200]!r} is not an absolute path", "give the whole path")
     if path.is_dir():
         for entry in await asyncio.to_thread(_entries, path):
-            await _file(entry, seek, found, named=False)
+            await _file(entry, seek, found, progress, named=False)
     elif path.is_file():
-        await _file(path, seek, found, named=True)
+        await _file(path, seek, found, progress, named=True)
     else:
         raise Refused(f"{path} is not there", "give a CAR, an unsealed sector, a folder of them, or a source")
     return found
@@ -130,19 +133,19 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-async def _file(path: Path, seek: Seek, found: Scanned, named: bool) -> None:
+async def _file(path: Path, seek: Seek, found: Scanned, progress: Progress | None, named: bool) -> None:
     match = _SECTOR.fullmatch(path.name)
     if match and int(match[1]) == 0:
         found.candidates.append(Candidate(f"park:{path}", path.name))
     elif match:
-        await _sector(path, seek, found)
+        await _sector(path, seek, found, progress)
     elif named or path.suffix == ".car" or is_car_head(await asyncio.to_thread(_head, path)):
         found.candidates.append(Candidate(str(path), path.stem, _named(str(path))))
     else:
         found.skipped.append(Skipped(str(path), "offset 0: it is no CAR, no unsealed sector and no file of a park"))
 
 
-async def _sector(path: Path, seek: Seek, found: Scanned) -> None:
+async def _sector(path: Path, seek: Seek, found: Scanned, progress: Progress | None) -> None:
     """Add the pieces of an unsealed sector that begin with a CAR: those of claimed sizes, or of the size they need."""
     source = f"sector:{path}"
     try:
@@ -153,7 +156,7 @@ async def _sector(path: Path, seek: Seek, found: Scanned) -> None:
             if seen.sector_size is None:
                 first = seen.problems[0] if seen.problems else None
                 raise Refused(f"offset {first.offset}: {first.reason}" if first else "it is no unsealed sector")
-            room = _Room(source, seen.unsealed, sought)
+            room = _Room(source, seen.unsealed, sought, progress)
             sizes = [] if sought.others else list(sought.pieces.values())
             starts = await asyncio.to_thread(_starts, path, seen.unsealed, seen.sector_size, sizes)
             free = wrong = 0
@@ -189,6 +192,7 @@ class _Room:
     source: str
     unsealed: Sequence[Extent]
     sought: Sought
+    progress: Progress | None
 
     async def size_at(self, at: int) -> tuple[int, bool]:
         """The padded size of the piece there, and whether it is a claimed one. Raises Refused when none fits."""
@@ -197,7 +201,7 @@ class _Room:
         if len(sizes) == 1 and not others:
             return sizes[0], True
         for size in sizes:
-            if (await kernel.commp(self._place(at, size))).v1 in pieces:
+            if (await kernel.commp(self._place(at, size), self.progress)).v1 in pieces:
                 return size, True
         if not others:
             raise Refused("a CAR begins here, but none of the pieces that are claimed in this sector")

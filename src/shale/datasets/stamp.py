@@ -8,13 +8,11 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-
+from shale.datasets.served import look, shown
 from shale.errors import Refused, Unavailable
 
 LOOK_SECONDS = 10.0
 _FORM = re.compile(r"(sector|park|aggregate):(.*)", re.DOTALL)
-_MAX_ETAG = 200
 _threads = ThreadPoolExecutor(4, thread_name_prefix="stamp")
 
 
@@ -24,13 +22,12 @@ async def stamp(source: str) -> str:
         async with asyncio.timeout(LOOK_SECONDS):
             path = local_file(source)
             if path is None:
-                return await _served(innermost(source))
+                size, tag = await look(innermost(source), LOOK_SECONDS)
+                return f"{size} {tag}"
             # A file system on a network may hang: that costs a thread of these for a while, never the daemon.
             return await asyncio.get_running_loop().run_in_executor(_threads, _file, path)
     except TimeoutError:
-        raise Unavailable(
-            f"{_shown(source)} does not answer within {LOOK_SECONDS:g} s", "check where it lies"
-        ) from None
+        raise Unavailable(f"{shown(source)} does not answer within {LOOK_SECONDS:g} s", "check where it lies") from None
 
 
 def is_same(known: str, seen: str) -> bool:
@@ -65,26 +62,3 @@ def _file(path: Path) -> str:
         raise Refused(f"{path} is not a file", "bring it back, or remove the dataset")
     # No number of the device: a reboot may change it, and every dataset would have to be read again.
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
-
-
-async def _served(url: str) -> str:
-    try:
-        async with httpx.AsyncClient(timeout=LOOK_SECONDS, headers={"Accept-Encoding": "identity"}) as client:
-            answer = await client.head(url)
-            size, tag = answer.headers.get("content-length", ""), answer.headers.get("etag", "")
-            if answer.status_code in (405, 501):
-                async with client.stream("GET", url, headers={"Range": "bytes=0-0"}) as answer:
-                    size = answer.headers.get("content-range", "").rpartition("/")[2]
-                    tag = answer.headers.get("etag", "")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{_shown(url)} does not answer ({type(error).__name__})", "check the server") from None
-    if answer.status_code not in (200, 206):
-        raise Refused(f"{_shown(url)} answers with status {answer.status_code}", "check the server")
-    if not size.isdigit():
-        raise Refused(f"{_shown(url)} doesn't say how long the piece is", "check the server")
-    return f"{int(size)} {tag[:_MAX_ETAG]}"
-
-
-def _shown(source: str) -> str:
-    """Without what may be secret: a URL's query."""
-    return source.partition("?")[0][:300]

@@ -34,6 +34,11 @@ class Fault:
     holders: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
 
+    @property
+    def is_precise(self) -> bool:
+        """Whether it is of a block that is known to be bad: one that changed, or can't be read now, may be whole."""
+        return self.kind in ("corrupt", "missing")
+
     def __str__(self) -> str:
         if self.kind == "changed":  # the message names the provider's file, which concerns nobody else
             return "a piece of the dataset has changed under its mount: each of its blocks is verified anew"

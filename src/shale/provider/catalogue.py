@@ -26,8 +26,7 @@ from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
 from shale.provider.waiting import Report, reached, waiting
 from shale.units import Cid
 
-CLAIM_SECONDS = 60.0
-"""How long the node is asked about the sectors of what is added; then the claims are as they were last known."""
+_NODE = "the Lotus node"
 _SERVERS_AT_ONCE = 4
 
 
@@ -90,7 +89,9 @@ class Catalogue:
                     await self._take(group, register, report, is_new=False)
                 except Refused as error:
                     at = self._clock.now()
-                    await self.shelf.report_fault(listing.root, error.message, at, sources=item.sources, replace=True)
+                    await self.shelf.report_fault(
+                        listing.root, error.message, at, sources=item.sources, precise=True, replace=True
+                    )
                     report({"faulty": listing.root, "copy": item.copy, "why": error.message})
                 except Unavailable as error:  # nothing is known of it: it is as it was
                     report({"unread": listing.root, "copy": item.copy, "why": error.message})
@@ -115,10 +116,10 @@ class Catalogue:
     @asynccontextmanager
     async def _register(self, url: str, report: Report) -> AsyncIterator[Register | None]:
         async with AsyncExitStack() as stack:
-            async with waiting("the Lotus node", report, self._clock):
+            async with waiting(_NODE, report, self._clock):
                 register = await stack.enter_async_context(self.claims.register(url))
             if register is None and self.claims.trouble:
-                report({"notice": f"claims are as they were last known: {self.claims.trouble}"})
+                report(_as_known(self.claims.trouble))
             yield register
 
     @asynccontextmanager
@@ -160,7 +161,7 @@ class Catalogue:
         for text in wanted.sources:
             report({"scanning": text})
             try:
-                some = await scan(text, lambda miner, sector: self._sought(wanted, register, miner, sector))
+                some = await self._look(text, wanted, register, report)
             except ShaleError as error:
                 found.skipped.append(Skipped(text, error.message))
                 continue
@@ -170,13 +171,46 @@ class Catalogue:
             report({"skipped": skipped.source, "why": skipped.why})
         return found
 
-    async def _sought(self, wanted: Wanted, register: Register | None, miner: int, sector: int) -> Sought:
+    async def _look(self, text: str, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
+        """Look at one place, telling what that waits for: the node while it is asked, else the place itself."""
+        on = text
+
+        async def seek(miner: int, sector: int) -> Sought:
+            nonlocal on
+            moved()
+            on = _NODE
+            try:
+                return await self._sought(wanted, register, report, miner, sector)
+            finally:
+                moved()
+                on = text
+
+        def progress(done: int, total: int) -> None:
+            moved()
+            report({"reading": text, "done": done, "total": total})
+
+        async with waiting(lambda: on, report, self._clock) as moved:
+            return await scan(text, seek, progress)
+
+    async def _sought(
+        self, wanted: Wanted, register: Register | None, report: Report, miner: int, sector: int
+    ) -> Sought:
         """What of a sector may be offered: with a Lotus node what is claimed, unless a person wants the rest too."""
         if register is None:
             if wanted.unclaimed or not (wanted.lotus or self.claims.is_set_up):
                 return Sought()
             raise Refused("its claims are not known now (--unclaimed takes its CARs anyhow)")
-        pieces = await register.pieces_of(miner, sector)
+        is_news = register.failure is None
+        try:
+            pieces = await register.pieces_of(miner, sector)
+        except ShaleError as error:
+            if not wanted.unclaimed:
+                raise Refused(
+                    f"its claims are not known now: {error.message} (--unclaimed takes its CARs anyhow)"
+                ) from None
+            if is_news:
+                report(_as_known(error.message))
+            return Sought()
         if not pieces and not wanted.unclaimed:
             raise Refused(f"f0{register.miner} has no live claim in this sector (--unclaimed takes its CARs anyhow)")
         return Sought(pieces, others=wanted.unclaimed)
@@ -235,13 +269,14 @@ class Catalogue:
     ) -> list[Claim | None]:
         """The pieces' claims; where no node tells of them now, those that are known."""
         if register is not None:
+            is_news = register.failure is None
             try:
-                async with waiting("the Lotus node", report, self._clock), asyncio.timeout(CLAIM_SECONDS):
+                async with waiting(_NODE, report, self._clock):
                     places = zip(pieces, sources, strict=True)
                     return [await register.claim_of(piece, sector_of(source)) for piece, source in places]
-            except (ShaleError, TimeoutError) as error:
-                why = error.message if isinstance(error, ShaleError) else f"the node took over {CLAIM_SECONDS:g} s"
-                report({"notice": f"claims are as they were last known: {why}"})
+            except ShaleError as error:
+                if is_news:  # said once, and not of each dataset
+                    report(_as_known(error.message))
         known = {piece.cid: piece.claim for item in await self.shelf.all() for piece in item.listing.pieces}
         return [known.get(piece.cid) for piece in pieces]
 
@@ -251,6 +286,10 @@ class Catalogue:
         copy = await self.shelf.add(item, self._clock.now(), files)
         item.index.replace(self._indexes / index_name(item.listing.root, copy))
         return copy
+
+
+def _as_known(why: str) -> dict[str, str]:
+    return {"notice": f"claims are as they were last known: {why}"}
 
 
 def _searchable(name: str, listing: Sequence[Listed]) -> list[tuple[str, int]]:

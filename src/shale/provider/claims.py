@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from shale.chain.lotus import Head, Lotus, SectorInfo, VerifiedClaim, miner_number
-from shale.errors import ConfigError, ShaleError
+from shale.errors import ConfigError, ShaleError, Unavailable
 from shale.market.offer import Claim, Piece
 from shale.units import Cid
 
 SECONDS = 90.0
 """For all that a node tells of the claims, before the sectors."""
+SECTORS_SECONDS = 300.0
+"""For all that a node tells of the sectors, together."""
 
 
 @dataclass(slots=True)
 class Register:
-    """A provider's living claims at one head of the chain."""
+    """A provider's living claims at one head of the chain.
+
+    A node that has failed to tell of one sector, or has used up the time for all, isn't asked of another: `failure`.
+    """
 
     lotus: Lotus
     miner: int
     head: Head
     claims: tuple[VerifiedClaim, ...]
     sectors: dict[int, SectorInfo | None] = field(default_factory=dict)
+    failure: ShaleError | None = None
+    steady: Callable[[], float] = time.monotonic
+    asked_for: float = 0.0
 
     async def pieces_of(self, miner: int, sector: int) -> Mapping[Cid, int]:
-        """The pieces that are claimed in a sector that lives, and their padded sizes."""
+        """The pieces that are claimed in a sector that lives, and their padded sizes. Raises the node's failure."""
         pieces = {claim.data: claim.size for claim in self.claims if (self.miner, claim.sector) == (miner, sector)}
         return pieces if pieces and await self._lives(sector) else {}
 
     async def claim_of(self, piece: Piece, sector: int | None) -> Claim | None:
-        """The claim on a piece whose sector lives: in this sector if there is one, else the one that lasts longest."""
+        """The claim on a piece whose sector lives: in this sector if there is one, else the one that lasts longest.
+
+        Raises the node's failure.
+        """
         fitting = [claim for claim in self.claims if (claim.data, claim.size) == (piece.cid, piece.padded_size)]
         for claim in sorted(fitting, key=lambda claim: (claim.sector != sector, -claim.term_end, claim.id)):
             if await self._lives(claim.sector):
@@ -41,9 +53,28 @@ class Register:
 
     async def _lives(self, sector: int) -> bool:
         if sector not in self.sectors:
-            self.sectors[sector] = await self.lotus.sector(self.miner, sector)
+            self.sectors[sector] = await self._ask(sector)
         info = self.sectors[sector]
         return info is not None and info.expiration > self.head.height
+
+    async def _ask(self, sector: int) -> SectorInfo | None:
+        if self.failure is not None:
+            raise self.failure.with_traceback(None)
+        late = Unavailable(f"the Lotus node took over {SECTORS_SECONDS:g} s to tell of the sectors")
+        began = self.steady()
+        try:
+            if self.asked_for >= SECTORS_SECONDS:
+                raise late
+            async with asyncio.timeout(SECTORS_SECONDS - self.asked_for):
+                return await self.lotus.sector(self.miner, sector)
+        except TimeoutError:
+            self.failure = late
+            raise late from None
+        except ShaleError as error:
+            self.failure = error
+            raise
+        finally:
+            self.asked_for += self.steady() - began
 
 
 class Claims:

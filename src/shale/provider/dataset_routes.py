@@ -29,14 +29,23 @@ log = logging.getLogger("shale.provider")
 
 MAX_SOURCES = MAX_PIECES
 """That one command names."""
+FULL = "not in the offer: it is full"
 _MAX_SOURCE = 4096
 _MAX_LINES = 10_000
+
+
+async def _none_left_out() -> frozenset[Cid]:
+    return frozenset()
 
 
 class DatasetRoutes:
     """The routes, over the catalogue. Whoever hangs up cancels what it asked for."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(
+        self, catalogue: Catalogue, left_out: Callable[[], Awaitable[frozenset[Cid]]] = _none_left_out
+    ) -> None:
+        """`left_out` tells of the datasets for which the offer has no room."""
+        self._left_out = left_out
         self._shelf = catalogue.shelf
         self._catalogue = catalogue
 
@@ -52,7 +61,8 @@ class DatasetRoutes:
         """Every copy of every dataset as the commands show it."""
         items = await self._shelf.all()
         chosen = {(item.listing.root, item.copy) for item in best(items)}
-        return [self._json(item, (item.listing.root, item.copy) in chosen) for item in items]
+        full = await self._left_out()
+        return [self._json(item, (item.listing.root, item.copy) in chosen, item.listing.root in full) for item in items]
 
     async def _list(self, request: Request) -> Response:
         return JSONResponse({"datasets": await self.shown(), "trouble": self._catalogue.claims.trouble})
@@ -114,7 +124,7 @@ class DatasetRoutes:
         items = [item for item in await self.shown() if (item["root"], item["copy"]) == (root, line["copy"])]
         return line | {"dataset": items[0] if items else None}
 
-    def _json(self, item: Item, is_best: bool) -> dict[str, Any]:
+    def _json(self, item: Item, is_best: bool, is_left_out: bool) -> dict[str, Any]:
         listing, head = item.listing, self._catalogue.claims.head
         pieces = []
         for piece, place in zip(listing.pieces, item.places, strict=True):
@@ -146,9 +156,9 @@ class DatasetRoutes:
             "pieces": pieces,
             "copy": item.copy,
             "best": is_best,
-            "offered": is_best and not item.trouble,
+            "offered": is_best and not item.trouble and not is_left_out,
             "readable": not item.trouble,
-            "why": item.trouble,
+            "why": item.trouble or (FULL if is_best and is_left_out else ""),
             "fault": item.fault,
             "fault_at": item.fault_at,
             "checked_at": listing.checked_at,

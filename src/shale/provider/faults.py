@@ -22,7 +22,10 @@ from shale.units import Cid
 log = logging.getLogger("shale.provider")
 
 PER_MINUTE = 6
-"""Faults of a copy of a dataset that are logged and told: a broken disk has millions, and each says the same."""
+"""Faults of a copy of a dataset that are logged and told, those of bad blocks and the vaguer ones each.
+
+A broken disk has millions, and each says the same.
+"""
 RETRY_SECONDS = 5.0
 """How soon a fault that couldn't be worked off, because the books or the engine don't answer, is taken up again."""
 _KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
@@ -36,7 +39,7 @@ class Faults:
         self._lifecycle = lifecycle
         self._clock = clock
         self._waiting: asyncio.Queue[Fault] = asyncio.Queue()
-        self._told: dict[tuple[Cid, tuple[str, ...]], deque[float]] = {}
+        self._told: dict[tuple[Cid, tuple[str, ...], bool], deque[float]] = {}
         self._count = Counter(
             "shale_dataset_faults", "Reads of mounted datasets that failed, by kind", ["kind"], registry=metrics
         )
@@ -63,7 +66,8 @@ class Faults:
 
     def _is_new(self, fault: Fault) -> bool:
         now = self._clock.steady()
-        told = self._told.setdefault((fault.root, fault.sources), deque(maxlen=PER_MINUTE))
+        # Apart, so that many vague ones don't hide the one that says where the dataset is bad.
+        told = self._told.setdefault((fault.root, fault.sources, fault.is_precise), deque(maxlen=PER_MINUTE))
         if len(told) == PER_MINUTE and now - told[0] < 60:
             return False
         told.append(now)
@@ -84,7 +88,9 @@ class Faults:
     async def _work_off(self, fault: Fault) -> None:
         notice = Notice("dataset", str(fault))
         if fault.kind != "gone":
-            await self._shelf.report_fault(fault.root, str(fault), self._clock.now(), sources=fault.sources)
+            await self._shelf.report_fault(
+                fault.root, str(fault), self._clock.now(), sources=fault.sources, precise=fault.is_precise
+            )
             await self._lifecycle.tell(fault.root, notice)
             return
         # What was bound into their containers fails for good; a mount made anew would not reach them.

@@ -24,8 +24,6 @@ SERVERS_SECONDS = 300.0
 """How often the servers of pieces are asked."""
 CLAIMS_SECONDS = 1800.0
 """How often the Lotus node is asked."""
-JOIN_SECONDS = 300.0
-"""How long it may take to tell of all sectors; what it hasn't told by then stays as it was last known."""
 _INSPECT_SECONDS = 60.0
 _AT_ONCE = 8
 
@@ -77,13 +75,14 @@ class Lookout:
         async with self._claims.register() as register:
             if register is None:
                 raise Unavailable(f"the claims are as they were last known ({self._claims.trouble})")
-            try:
-                async with asyncio.timeout(JOIN_SECONDS):
-                    for item in await self._shelf.all():
-                        await self._join(item, register)
-            except TimeoutError:
-                self._claims.trouble = f"the Lotus node took over {JOIN_SECONDS:g} s to tell of the sectors"
-                raise Unavailable(f"the claims are as they were last known ({self._claims.trouble})") from None
+            for item in await self._shelf.all():
+                try:
+                    await self._join(item, register)
+                except Unavailable as error:
+                    if register.failure is None:  # not the node
+                        raise
+                    self._claims.trouble = error.message
+                    raise Unavailable(f"the claims are as they were last known ({error.message})") from None
 
     async def _join(self, item: Item, register: Register) -> None:
         pieces = item.listing.pieces

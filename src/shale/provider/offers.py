@@ -14,7 +14,7 @@ from shale.market.signing import SigningDomain
 from shale.provider.config import ProviderConfig
 from shale.provider.inventory import Machine
 from shale.provider.shelf import Shelf
-from shale.units import checked_address
+from shale.units import Cid, checked_address
 
 log = logging.getLogger("shale.provider")
 
@@ -50,7 +50,24 @@ class Offers:
 
     async def current(self, free: Resources) -> SignedOffer:
         """The signed offer with this much free."""
-        offer = Offer(
+        contents, left_out = fitted(await self._whole(free))
+        if left_out != self._left_out:
+            # Once, and not at each request for the offer.
+            log.warning("the offer is too large: %d of its datasets are left out", left_out)
+            self._left_out = left_out
+        now = self._clock.now()
+        if self._current is None or self._current.contents != contents or now > self._current.expires_at - 1800:
+            self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
+        return self._current
+
+    async def left_out(self, free: Resources) -> frozenset[Cid]:
+        """The datasets that would be in this offer if it had room for them."""
+        whole = await self._whole(free)
+        kept = len(whole.datasets) - fitted(whole)[1]
+        return frozenset(dataset.root for dataset in whole.datasets[kept:])
+
+    async def _whole(self, free: Resources) -> Offer:
+        return Offer(
             provider=checked_address(self._account.address),
             miner=self._miner,
             name=self._config.name,
@@ -69,19 +86,10 @@ class Offers:
             images=self._config.images,
             datasets=tuple(item.listing for item in await self._shelf.readable()),
         )
-        contents, left_out = fitted(offer)
-        if left_out != self._left_out:
-            # Once, and not at each request for the offer.
-            log.warning("the offer is too large: %d of its datasets are left out", left_out)
-            self._left_out = left_out
-        now = self._clock.now()
-        if self._current is None or self._current.contents != contents or now > self._current.expires_at - 1800:
-            self._current = self._signing.sign_offer(contents, now, now + OFFER_SECONDS, self._account)
-        return self._current
 
 
 def fitted(offer: Offer) -> tuple[bytes, int]:
-    """The offer's contents, and how many of its datasets they leave out.
+    """The offer's contents, and how many of its datasets, the last ones, they leave out.
 
     Where it lists more than an offer may hold, entries go first, then the last datasets.
     """

@@ -33,6 +33,8 @@ def show_status(raw: dict[str, Any]) -> None:
             if not item["best"]:
                 continue  # a copy in reserve, of which the list of datasets tells
             readable = Text("yes") if item["readable"] else Text(f"no: {item['why']}", "red")
+            if item["readable"] and not item["offered"]:
+                readable.append(f", {item['why']}", "yellow")
             table.add_row(Text(item["name"]), item["root"], str(item["files"]), format_bytes(item["size"]), readable)
         console.print(table)
     table = Table("lease", "state", "client", "paid", "time", "ended", box=None, header_style="bold", pad_edge=False)
@@ -73,6 +75,8 @@ def _show_dataset(console: Console, copies: list[dict[str, Any]]) -> None:
     head.append(f"  {first['files']} files, {format_bytes(first['size'])}  ", "not bold")
     if first["offered"]:
         head.append(f"offered from copy {first['copy']}" if several else "offered", "green")
+    elif full := next((copy["why"] for copy in copies if copy["best"] and copy["readable"]), ""):
+        head.append(full, "yellow")
     else:
         head.append("not offered" if several else f"not offered: {first['why']}", "red")
     console.print(head, soft_wrap=True)

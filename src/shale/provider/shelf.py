@@ -100,6 +100,8 @@ class Shelf:
     def __init__(self, store: Store, indexes: Path | None = None) -> None:
         self._store = store
         self._indexes = indexes
+        # The faults that were noted as precise, by root and copy. After a restart the next precise one is noted anew.
+        self._precise: dict[tuple[str, int], str] = {}
 
     async def add(self, item: Item, at: int, files: Iterable[tuple[str, int]] = ()) -> int:
         """Put a dataset on the shelf, with the paths and sizes of its files; the number of its copy.
@@ -178,23 +180,35 @@ class Shelf:
         raise InputRefused(f"the dataset {cid} isn't here", "see the provider's datasets with shale ls")
 
     async def report_fault(
-        self, root: Cid, reason: str, at: int, *, sources: Sequence[str] = (), replace: bool = False
+        self,
+        root: Cid,
+        reason: str,
+        at: int,
+        *,
+        sources: Sequence[str] = (),
+        precise: bool = False,
+        replace: bool = False,
     ) -> None:
         """This was found wrong in the copy at `sources` (none: in all): it isn't offered until a check finds it sound.
 
-        The first fault stays, unless `replace`; each is counted.
+        The first fault stays, unless `replace`, or if a `precise` one comes after one that isn't; each is counted.
         """
         line = "".join(char if char.isprintable() else "?" for char in reason)[:MAX_REASON]
+        line = line or "a block can't be read"
         table = books.copies
         async with self._store.begin() as connection:
             for item in await self._copies(connection, root):
                 if sources and item.sources != tuple(sources):
                     continue
-                told = {"fault": line or "a block can't be read", "fault_at": at}
+                place = (str(root), item.copy)
+                told = {"fault": line, "fault_at": at}
+                takes = replace or not item.fault or (precise and self._precise.get(place) != item.fault)
+                if takes and precise:
+                    self._precise[place] = line
                 await connection.execute(
                     update(table)
                     .where(table.c.root == root, table.c.copy == item.copy)
-                    .values({"faults": table.c.faults + 1} | (told if replace or not item.fault else {}))
+                    .values({"faults": table.c.faults + 1} | (told if takes else {}))
                 )
 
     async def set_unreadable(self, item: Item, reasons: Mapping[int, tuple[str, str]]) -> None:

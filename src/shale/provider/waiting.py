@@ -18,8 +18,11 @@ TELL_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def waiting(what: str, report: Report, clock: Clock) -> AsyncIterator[Callable[[], None]]:
-    """Tells every few seconds that `what` is waited for; what it gives is called when something moves."""
+async def waiting(what: str | Callable[[], str], report: Report, clock: Clock) -> AsyncIterator[Callable[[], None]]:
+    """Tells every few seconds that `what` is waited for; what it gives is called when something moves.
+
+    `what` may be asked anew each time: of work that waits for one thing after the other.
+    """
     moved = clock.steady()
 
     def note() -> None:
@@ -31,7 +34,7 @@ async def waiting(what: str, report: Report, clock: Clock) -> AsyncIterator[Call
             await clock.sleep_until(clock.steady() + TELL_SECONDS)
             seconds = clock.steady() - moved
             if seconds >= TELL_SECONDS:
-                report({"waiting": what, "seconds": round(seconds)})
+                report({"waiting": what if isinstance(what, str) else what(), "seconds": round(seconds)})
 
     telling = asyncio.create_task(tell())
     try:

@@ -56,7 +56,7 @@ from shale.provider.till import Till
 from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, gateway_folder
 from shale.tunnel.meters import MeterSockets
-from shale.units import Address
+from shale.units import Address, Cid
 
 log = logging.getLogger("shale.provider")
 
@@ -233,6 +233,10 @@ def _provider(
     stop: asyncio.Event,
 ) -> Provider:
     settling = SettleRoutes(settlement, service, earnings)
+
+    async def left_out() -> frozenset[Cid]:
+        return await offers.left_out(await desk.free())
+
     return Provider(
         config=config,
         identity=identity,
@@ -250,7 +254,7 @@ def _provider(
         lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
         public=PublicApi(desk, lifecycle, offers, search, topups, metrics).app(),
         admin=AdminApi(
-            identity.operator, desk, DatasetRoutes(catalogue), settling, lifecycle, settlement, chain, stop
+            identity.operator, desk, DatasetRoutes(catalogue, left_out), settling, lifecycle, settlement, chain, stop
         ).app(),
         service=service,
         topups=topups,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from tests.servers import answering, served
 
+from shale.datasets import served as module
+from shale.datasets.reach import reach
 from shale.datasets.stamp import innermost, is_same, local_file, stamp
 from shale.errors import Refused, Unavailable
 
@@ -77,3 +82,107 @@ async def test_a_server_that_does_not_answer_is_named_without_its_query() -> Non
         await stamp("http://127.0.0.1:1/piece/baga?token=secret")
     assert "127.0.0.1:1/piece/baga" in caught.value.message
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def piece(tmp_path: Path) -> Path:
+    path = tmp_path / "piece.car"
+    path.write_bytes(bytes(4096))
+    return path
+
+
+@pytest.mark.parametrize(
+    "server", [{}, {"redirects": 1}, {"redirects": 5}, {"head": 404}, {"head": 200}, {"head": 403, "redirects": 2}]
+)
+async def test_the_stamp_of_a_server_needs_only_what_reading_needs(piece: Path, server: dict[str, Any]) -> None:
+    with served(piece, **server) as url:
+        assert await stamp(url) == "4096 "
+
+
+async def test_the_reason_why_a_server_is_refused_is_the_true_one(piece: Path) -> None:
+    with served(piece, ranges=False, head=200) as url, pytest.raises(Refused, match="the server ignores Range"):
+        await stamp(url)
+    with served(piece, redirects=6) as url, pytest.raises(Refused, match="more than 5 redirects"):
+        await stamp(url)
+
+
+OK_RANGE = {"Content-Range": "bytes 0-0/77", "Content-Length": "1"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error", "why"),
+    [
+        (404, {}, Refused, "the server has no such piece (404)"),
+        (410, {}, Refused, "the server has no such piece (410)"),
+        (401, {}, Refused, "the server refuses it (401)"),
+        (503, {}, Unavailable, "the server fails (503)"),
+        (429, {}, Unavailable, "the server fails (429)"),
+        (501, {}, Refused, "the server answers 501, not 206"),
+        (302, {}, Refused, "the server answers 302, not 206"),
+        (302, {"Location": "file:///etc/passwd"}, Refused, "the server redirects to what is no HTTP URL"),
+        (206, {"Content-Length": "1"}, Refused, "the server's Content-Range '' doesn't say how long the piece is"),
+        (206, OK_RANGE | {"Content-Range": "bytes 0-0/*"}, Refused, "doesn't say how long the piece is"),
+        (
+            206,
+            OK_RANGE | {"Content-Range": "bytes 5-5/77"},
+            Refused,
+            "the server sends another range than was asked for",
+        ),
+        (206, OK_RANGE | {"Content-Range": f"bytes 0-0/{1 << 40}"}, Refused, "pieces have at most"),
+        (206, OK_RANGE | {"Content-Encoding": "gzip"}, Refused, "the server sent it encoded as 'gzip'"),
+    ],
+)
+async def test_each_answer_that_no_piece_can_be_read_from_is_told_as_it_is(
+    status: int, headers: dict[str, str], error: type[Exception], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    async with answering(lambda asked: (status, headers)) as url:
+        with pytest.raises(error) as caught:
+            await stamp(f"{url}?token=secret")
+    assert why in str(caught.value)
+    assert url in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_server_that_fails_in_passing_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    answers: list[tuple[int, dict[str, str]]] = [(503, {}), (429, {}), (206, OK_RANGE | {"ETag": '"one"'})]
+    async with answering(lambda asked: answers.pop(0)) as url:
+        assert await stamp(url) == '77 "one"'
+
+
+async def test_an_empty_piece_has_no_bytes() -> None:
+    async with answering(lambda asked: (416, {"Content-Range": "bytes */0"})) as url:
+        assert await stamp(url) == "0 "
+
+
+async def test_of_a_server_one_byte_is_asked_for_as_it_is() -> None:
+    heads: list[str] = []
+
+    def answer(asked: str) -> tuple[int, dict[str, str]]:
+        heads.append(asked.lower())
+        return 206, OK_RANGE
+
+    async with answering(answer) as url:
+        await stamp(url)
+    (head,) = heads
+    assert head.startswith("get ")
+    assert "range: bytes=0-0\r\n" in head
+    assert "accept-encoding: identity\r\n" in head
+
+
+def test_no_redirect_leads_from_https_to_http() -> None:
+    with pytest.raises(Refused, match="redirected from https to http"):
+        module._checked_hop(httpx.Request("GET", "https://a.example/x"), httpx.Request("GET", "http://b.example/x"), 1)
+
+
+async def test_a_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(Refused, match="take it out") as caught:
+        await stamp("http://me:geheim@127.0.0.1:1/piece/baga")
+    assert "geheim" not in str(caught.value)
+
+
+async def test_what_only_begins_as_a_url_is_refused() -> None:
+    await reach(["http://[x/piece/baga"])
+    with pytest.raises(Refused, match="not an HTTP URL"):
+        await stamp("http://[x/piece/baga")

@@ -9,6 +9,7 @@ import pytest
 from tests.desks import PIECE
 
 from shale.chain.lotus import Head, SectorInfo, VerifiedClaim
+from shale.errors import Unavailable
 from shale.market.offer import Claim, Piece
 from shale.provider import claims as module
 from shale.provider.claims import Claims, Register
@@ -107,3 +108,21 @@ async def test_without_a_miner_id_the_setting_is_named() -> None:
     assert claims.trouble == "the miner id is not known: set chain.miner, or bind it in the registry"
     async with Claims("", "").register() as register:
         assert register is None
+
+
+async def test_all_questions_about_sectors_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Node):
+        async def sector(self, miner: int, number: int) -> SectorInfo | None:
+            passed[0] += 40.0
+            return await super().sector(miner, number)
+
+    passed = [0.0]
+    monkeypatch.setattr(module, "SECTORS_SECONDS", 100.0)
+    claims = tuple(replace(OURS, id=number, sector=number) for number in range(9))
+    register = Register(Slow(), 1000, HEAD, claims, steady=lambda: passed[0])  # type: ignore[arg-type]
+    for sector in range(3):
+        assert await register.pieces_of(1000, sector)
+    for sector in (3, 4):
+        with pytest.raises(Unavailable, match="took over 100 s"):
+            await register.pieces_of(1000, sector)
+    assert await register.pieces_of(1000, 0), "what it has told is known"

@@ -14,7 +14,7 @@ from tests.unit.provider.test_claims import OURS, Node
 
 from shale.errors import Unavailable
 from shale.market.offer import Claim
-from shale.provider import claims, lookout
+from shale.provider import claims
 from shale.provider.claims import Claims
 from shale.provider.lookout import FILES_SECONDS, Lookout
 from shale.provider.shelf import Item
@@ -81,7 +81,7 @@ async def test_claims_that_are_known_stay_while_the_node_hangs(
     (item,) = await counter.desk.shelf.all()
     await counter.desk.shelf.set_claims(item, [known])
     monkeypatch.setattr(claims, "Lotus", lambda url: Slow(replace(OURS, size=128)))
-    monkeypatch.setattr(lookout, "JOIN_SECONDS", 0.05)
+    monkeypatch.setattr(claims, "SECTORS_SECONDS", 0.05)
     asked = Claims("http://node.example", "f01000")
     with pytest.raises(Unavailable, match="as they were last known"):
         await Lookout(counter.desk.shelf, asked, counter.clock).join_claims()

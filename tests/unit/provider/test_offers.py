@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.desks import CONFIG, PIECE, ROOT, TOTAL, Counter
@@ -10,6 +12,10 @@ from tests.desks import CONFIG, PIECE, ROOT, TOTAL, Counter
 from shale.client.keys import new_ssh_key
 from shale.market.offer import MAX_OFFER_BYTES, Claim, Dataset, Entry, Offer, Piece, offer_from_contents
 from shale.provider import offers as module
+from shale.provider import screens
+from shale.provider.catalogue import Catalogue
+from shale.provider.claims import Claims
+from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.inventory import Machine
 from shale.provider.offers import Offers, fitted
 from shale.provider.shelf import Item, Place
@@ -53,15 +59,42 @@ def test_too_many_pieces_cost_the_last_datasets() -> None:
     assert read.datasets == tuple(replace(d, entries=()) for d in whole.datasets[: len(read.datasets)])
 
 
-async def test_what_is_left_out_is_logged_once_and_not_at_each_request(
-    counter: Counter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def full(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> Offers:
+    """Of a provider with more datasets than its offer has room for."""
     monkeypatch.setattr(module, "MAX_OFFER_BYTES", 2000)
     for number in range(12):
         await counter.desk.shelf.add(Item(large(number, 1), (Place("/x"),)), 1)
     desk, key = counter.desk, new_ssh_key().public
     machine = Machine(desk.total, "x", (), ())
-    offers = Offers(desk.config, machine, desk.shelf, desk.clock, counter.operator, desk.signing, "gateway", key, "")
+    return Offers(desk.config, machine, desk.shelf, desk.clock, counter.operator, desk.signing, "gateway", key, "")
+
+
+async def test_what_is_left_out_is_logged_once_and_not_at_each_request(
+    counter: Counter, full: Offers, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(3):
-        await offers.current(desk.total)
+        await full.current(counter.desk.total)
     assert len([record for record in caplog.records if "too large" in record.getMessage()]) == 1
+
+
+async def test_a_dataset_for_which_the_offer_has_no_room_is_not_listed_as_offered(
+    counter: Counter, full: Offers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = counter.desk
+    catalogue = Catalogue(desk.shelf, tmp_path, counter.clock, Claims("", ""))
+    shown = await DatasetRoutes(catalogue, lambda: full.left_out(desk.total)).shown()
+    contents = json.loads((await full.current(desk.total)).contents)
+    published = {dataset["root"] for dataset in contents["datasets"]}
+    assert 0 < len(published) < len(shown)
+    assert {item["root"] for item in shown if item["offered"]} == published
+    rest = [item for item in shown if not item["offered"]]
+    assert {(item["readable"], item["why"]) for item in rest} == {(True, "not in the offer: it is full")}
+    screens.show_datasets(shown, "")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("not in the offer: it is full" in line for line in lines) == len(rest)
+    status = {"name": "Fjord", "provider": "0x1", "provider_f410": "f4", "endpoint": "http://x", "leases": []}
+    money = {"balance_attofil": "0", "owed_attofil": "0"}
+    resources = {"total": desk.total.to_json(), "free": desk.total.to_json()}
+    screens.show_status(status | money | resources | {"datasets": shown})
+    assert capsys.readouterr().out.replace("\n", " ").count("full") == len(rest)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from tests.desks import ROOT, Counter, open_counter
@@ -29,6 +30,8 @@ from shale.units import Cid, LeaseId
 
 LEASE, OTHER = LeaseId("0x" + "a1" * 31), LeaseId("0x" + "a2" * 31)
 CORRUPT = Fault(ROOT, "corrupt", "its bytes have another hash", "a", "bafy", 4096)
+CHANGED = Fault(ROOT, "changed", "/cars/a.car was written to")
+UNREADABLE = Fault(ROOT, "unreadable", "the disk fails", "a", "bafy", 8192)
 
 
 @dataclass
@@ -94,6 +97,16 @@ async def test_of_very_many_faults_all_are_counted_and_a_few_told(room: Room) ->
     room.faults.report(CORRUPT)
     await room.worked_off()
     assert len(room.leases.told) == PER_MINUTE + 1
+
+
+@pytest.mark.parametrize("vague", [CHANGED, UNREADABLE])
+async def test_a_block_that_is_known_to_be_bad_takes_the_place_of_a_vaguer_fault(room: Room, vague: Fault) -> None:
+    for fault in [vague] * PER_MINUTE + [CORRUPT, vague, replace(CORRUPT, offset=9999)]:
+        room.faults.report(fault)
+    await room.worked_off()
+    (item,) = await room.shelf.all()
+    assert item.fault == "dataset fault at a, offset 4096 of the piece: corrupt block"
+    assert item.faults == PER_MINUTE + 2, "of the vaguer ones no more than those of a minute"
 
 
 async def test_a_mount_that_died_ends_the_living_leases_that_held_it(room: Room) -> None:

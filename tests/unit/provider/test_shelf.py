@@ -73,6 +73,17 @@ async def test_a_faulty_dataset_is_not_offered_and_its_first_fault_stays(shelf: 
     assert [found.fault for found in await shelf.readable()] == [""]
 
 
+async def test_a_precise_fault_replaces_a_vague_one_and_outlives_what_was_read_meanwhile(shelf: Shelf) -> None:
+    await shelf.add(item(), 5)
+    await shelf.report_fault(Cid(ROOT), "something changed", 8)
+    await shelf.report_fault(Cid(ROOT), "offset 77: corrupt", 9, precise=True)
+    await shelf.add(item(), 10)
+    await shelf.report_fault(Cid(ROOT), "something changed", 11)
+    await shelf.report_fault(Cid(ROOT), "offset 99: corrupt", 12, precise=True)
+    (found,) = await shelf.all()
+    assert (found.fault, found.fault_at, found.faults) == ("offset 77: corrupt", 9, 4)
+
+
 async def test_a_dataset_with_one_unreadable_piece_is_not_offered(shelf: Shelf) -> None:
     await shelf.add(item(), 5)
     (whole,) = await shelf.all()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _NARROW = 100
 """Columns below which the bar makes room for what it is of."""
+_TURN = "waiting for its turn"
+_RESULTS = ("added", "sound", "faulty", "unread", "skipped")
 
 
 class Reports:
@@ -28,7 +30,7 @@ class Reports:
         if sys.stderr.isatty():
             self._bar = _bar()
             self._bar.start()
-            self._task = self._bar.add_task("waiting for its turn", total=None)
+            self._task = self._bar.add_task(_TURN, total=None)
         return self
 
     def __exit__(
@@ -48,6 +50,8 @@ class Reports:
             elif "waiting" in line and self._bar is not None:
                 self._move(f"waiting {waits(line)}", 0, None)
             else:
+                if any(key in line for key in _RESULTS):
+                    self._move(_TURN, 0, None)  # what stood there is over
                 if not self._quiet:
                     self._say(*told(line))
                 yield line
