@@ -92,10 +92,10 @@ class Lifecycle:
         """Those of the living leases."""
         return list(self._meters.values())
 
-    def lengthen(self, lease: LeaseId, max_seconds: int) -> None:
-        """A living lease's deposit has been raised: it may run for so many seconds in all."""
+    def lengthen(self, lease: LeaseId, max_seconds: int, sure: int) -> None:
+        """A living lease's deposit has been raised: it may run for so many seconds in all, `sure` of them are final."""
         if lease in self._meters:
-            self._meters[lease].lengthen(max_seconds)
+            self._meters[lease].lengthen(max_seconds, sure)
 
     def living(self) -> list[LeaseId]:
         """The leases that are metered now."""

@@ -95,7 +95,7 @@ async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path)
     engine, untyped = desk.engine, cast("Gateway", door)
     assert isinstance(engine, MemoryEngine)
     domain = await desk.prover.domain(1, counter.world.deployment.ledger)
-    till, topups = Till(desk.store, desk.prover, domain), TopUps(desk.store, desk.chain)
+    till, topups = Till(desk.store, desk.prover, domain), TopUps(desk.store, desk.chain, 3600)
     parts = LifecycleParts(
         config=desk.config,
         store=desk.store,

@@ -105,11 +105,11 @@ async def test_an_anchor_that_the_chain_lost_is_told_at_the_second_look_that_mis
 
 async def test_a_top_up_is_noticed_on_chain_without_a_word_from_its_client(counter: Counter) -> None:
     held = await anchored(counter)
-    topups = TopUps(counter.desk.store, counter.desk.chain)
+    topups = TopUps(counter.desk.store, counter.desk.chain, 3600)
     raised: list[tuple[LeaseId, int]] = []
     heard = asyncio.Event()
 
-    def hear(lease: LeaseId, seconds: int) -> None:
+    def hear(lease: LeaseId, seconds: int, sure: int) -> None:
         raised.append((lease, seconds))
         heard.set()
 
@@ -125,6 +125,24 @@ async def test_a_top_up_is_noticed_on_chain_without_a_word_from_its_client(count
         held.max_seconds + 500,
         held.order.price.over(held.max_seconds + 500),
     )
+
+
+async def test_a_top_up_that_is_not_final_is_believed_for_a_limited_time(counter: Counter) -> None:
+    held, world = await anchored(counter), counter.world
+    world.depth = 50
+    world.mine(50)
+    topups = TopUps(counter.desk.store, counter.desk.chain, 60)
+    raised: list[tuple[int, int]] = []
+    topups.on_raised = lambda _lease, seconds, sure: raised.append((seconds, sure))
+    first = held.order.max_seconds
+    await MemoryChain(world, checked_address(counter.client.address)).top_up(held.order, 500)
+    assert await topups.look(held.id) == first + 60
+    assert await topups.look(held.id) == first + 60
+    world.mine(50)
+    assert await topups.look(held.id) == first + 500
+    assert raised == [(first + 60, first), (first + 500, first + 500)]
+    kept = await counter.desk.store.lease(held.id)
+    assert (kept.max_seconds, kept.sure_max) == (first + 500, first + 500)
 
 
 async def unheard(lease: LeaseId, record: LeaseRecord) -> None:
