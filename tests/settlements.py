@@ -15,7 +15,8 @@ from shale.payments.batch import SIZES
 from shale.proofs.memory import MemoryProver
 from shale.proofs.prover import PaySecret
 from shale.provider.ledger_books import LedgerBooks
-from shale.provider.settlement import Settled, Settlement
+from shale.provider.settled import Settled
+from shale.provider.settlement import Settlement
 from shale.provider.store import Held
 from shale.units import Address, AttoFil, checked_address
 

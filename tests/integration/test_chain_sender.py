@@ -332,6 +332,37 @@ async def test_a_reorganisation_takes_a_transaction_out_and_it_goes_in_again_onc
     assert desk.outbox().open() == []
 
 
+async def test_what_a_reorganisation_took_out_keeps_its_nonce_before_a_new_one(desk: Desk) -> None:
+    """The new transaction comes before anybody has looked after the old one."""
+    sender = desk.sender(finality=50)
+    before = await desk.received()
+    await sender.transact(TO, b"", 100)
+    await reorganise(desk, 1)
+    assert await desk.received() == before
+    await sender.transact(TO, b"", 7)
+    assert await desk.received() == before + 107
+    await sender.sweep()
+    assert [(intent.nonce, intent.state) for intent in desk.outbox().open()] == [(0, State.MINED), (1, State.MINED)]
+
+
+async def test_a_transaction_that_fails_when_it_is_sent_again_is_told(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = desk.sender(finality=50)
+    landed = await sender.transact(TO, b"", 1)
+    await reorganise(desk, 1)
+    await desk.rpc.call("anvil_setCode", TO, "0x60006000fd")  # it reverts from now on
+    try:
+        await sender.sweep()
+        await desk.mine()
+        await sender.sweep()
+    finally:
+        await desk.rpc.call("anvil_setCode", TO, "0x")
+    (intent,) = desk.outbox().open()
+    assert intent.state is State.FAILED
+    assert f"transaction {landed.tx} failed in block" in caplog.text
+
+
 async def test_waiting_for_the_final_block_takes_finality_and_no_more(desk: Desk) -> None:
     sender = desk.sender(finality=4)
     landed = await sender.transact(TO, b"", 1)

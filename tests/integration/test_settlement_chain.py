@@ -22,7 +22,8 @@ from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.proofs.kernel import KernelProver
 from shale.provider.ledger_books import BatchState, LedgerBooks
-from shale.provider.settlement import Settled, Settlement
+from shale.provider.settled import Settled
+from shale.provider.settlement import Settlement
 from shale.provider.store import Store, sqlite_url
 from shale.units import Address, AttoFil
 

@@ -208,6 +208,17 @@ class ChainChecks(LedgerChecks):
         assert after == replace(before, deposit=before.deposit + extra, overdue_at=before.overdue_at + 100)
         assert await bench.reader.ledger_balance(bench.client_address) == ZERO
 
+    async def test_a_deposit_is_told_as_of_the_final_block(self, bench: Bench) -> None:
+        lease = await bench.opened()
+        before = await bench.reader.heads()
+        await bench.stranger.top_up(lease.order, 7)
+        after = await bench.reader.heads()
+        first, raised = lease.order.collateral, lease.order.collateral + lease.order.price.over(7)
+        assert await bench.reader.final_deposit(lease.id, replace(after, final=before.latest)) == first
+        assert await bench.reader.final_deposit(lease.id, replace(after, final=after.latest)) == raised
+        unknown = await bench.agree()
+        assert await bench.reader.final_deposit(unknown.id, replace(after, final=after.latest)) == ZERO
+
     async def test_anybody_may_top_a_lease_up_by_value(self, bench: Bench) -> None:
         lease = await bench.opened()
         await bench.stranger.top_up(lease.order, 7)

@@ -168,6 +168,12 @@ class FvmChain:
         held = await self._node.read(self._ledger, "leaseOf", number)
         return lease_record(await self._node.read(self._market, "leaseOf", number), held)
 
+    async def final_deposit(self, lease: LeaseId, heads: Heads) -> AttoFil:
+        if heads.final < self._deployment.block:
+            return ZERO
+        held = await self._node.read(self._ledger, "leaseOf", int(lease, 16), block=heads.final)
+        return AttoFil(held.deposit)
+
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return bool(await self._node.read(self._market, "isNonceUsed", client, nonce))
 

@@ -148,6 +148,9 @@ class MemoryChain:
     async def lease(self, lease: LeaseId) -> LeaseRecord | None:
         return self._world.leases.get(lease)
 
+    async def final_deposit(self, lease: LeaseId, heads: Heads) -> AttoFil:
+        return self._world.state.ledger.deposit_at(lease, heads.final)
+
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return (client, nonce) in self._world.state.nonces
 

@@ -65,11 +65,12 @@ class Node:
             )
         self._checked = True
 
-    async def read(self, contract: Contract, function: str, *arguments: Any) -> Any:
-        """What a contract's view function answers: a value, or a named tuple of several."""
+    async def read(self, contract: Contract, function: str, *arguments: Any, block: int | None = None) -> Any:
+        """What a contract's view function answers, now or as of a block: a value, or a named tuple of several."""
         await self.check_chain()
         entry = contract.function(function)
-        raw = await self.ask("eth_call", {"to": contract.address, "data": entry.call(arguments)}, "latest")
+        when = "latest" if block is None else hex(block)
+        raw = await self.ask("eth_call", {"to": contract.address, "data": entry.call(arguments)}, when)
         data = self._hex(raw)
         if not data and entry.outputs:
             raise no_contract(self.rpc.place)

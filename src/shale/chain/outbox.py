@@ -85,10 +85,10 @@ class Outbox:
         `pending` is the wallet's next nonce as the node sees it. Raises Full.
         """
         with self._database.write() as connection:
-            taken = self._taken(connection)
-            if len(taken) >= MAX_OPEN:
+            waiting = self._nonces(connection, State.SENT)
+            if len(waiting) >= MAX_OPEN:
                 raise Full
-            nonce = _free(pending, taken)
+            nonce = _free(pending, self._taken(connection))
             row = connection.execute(
                 "INSERT INTO intents (scope, sender, nonce, recipient, data, value, gas, state)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, 'sent')",
@@ -136,10 +136,15 @@ class Outbox:
             return _load(connection, intent.id)
 
     def _taken(self, connection: sqlite3.Connection) -> set[int]:
+        """What was in a block keeps its nonce, also once a reorganisation has taken it out: it goes in again."""
+        return self._nonces(connection, State.SENT, State.MINED, State.FAILED)
+
+    def _nonces(self, connection: sqlite3.Connection, *states: State) -> set[int]:
         rows = connection.execute(
-            "SELECT nonce FROM intents WHERE scope = ? AND sender = ? AND state = 'sent'", (self._scope, self._sender)
+            "SELECT nonce, state FROM intents WHERE scope = ? AND sender = ? AND state != 'done'",
+            (self._scope, self._sender),
         )
-        return {row[0] for row in rows}
+        return {row[0] for row in rows if State(row[1]) in states}
 
     def get(self, intent: Intent) -> Intent:
         with self._database.read() as connection:

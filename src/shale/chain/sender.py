@@ -110,9 +110,14 @@ class Sender:
                 continue
             landed = await self._landed(intent)
             if landed is not None:
-                self._book(intent, landed)
+                self._found(intent, landed)
             elif intent.state is State.SENT:
-                await self._tend(intent, head)
+                if (await self._tend(intent, head)).state is State.DISPLACED:
+                    log.warning(
+                        "transaction %s was not made: another one of this wallet has its nonce %d",
+                        intent.newest.tx,
+                        intent.nonce,
+                    )
             elif intent.block <= final:
                 self._outbox.mark(intent, State.DONE)
 
@@ -164,7 +169,7 @@ class Sender:
                     raise error.told from None
                 landed = await self._follow(intent)
                 if not landed.ok:
-                    log.warning("transaction %s failed in block %d", landed.tx, landed.block)
+                    _tell_failed(landed)
             self._resumed = True
 
     async def _priced(self, draft: Draft) -> tuple[Draft, Fees, int]:
@@ -202,8 +207,10 @@ class Sender:
         waited = 0.0
         while True:
             pending = await self._node.count(self.address, "pending")
-            if pending > await self._node.count(self.address) + MAX_GAP:
+            count = await self._node.count(self.address)
+            if pending > count + MAX_GAP:
                 raise self._node.nonsense("a nonce that is far off")
+            await self._put_back(count)
             try:
                 return self._outbox.add(draft, fees, pending, head, functools.partial(self._sign, draft))
             except Full:
@@ -212,6 +219,22 @@ class Sender:
             await self._pause(_MAX_PAUSE)
             waited += _MAX_PAUSE
             await self.sweep()
+
+    async def _put_back(self, count: int) -> None:
+        """Send again what was in a block and isn't any more, as the wallet's count tells: it comes before what is new.
+
+        Its nonce stays its own meanwhile (Outbox), or the new transaction would take its place.
+        """
+        lost = [
+            intent
+            for intent in self._outbox.open()
+            if intent.nonce >= count and intent.state in (State.MINED, State.FAILED)
+        ]
+        if lost:
+            head = await self._node.head()
+            final = await self._node.final(head)
+            for intent in lost:
+                await self._recheck(intent, head, final)
 
     def _sign(self, draft: Draft, nonce: int, fees: Fees) -> Signed:
         return signed(self._account, self._node.chain_id, nonce, draft, fees)
@@ -317,6 +340,12 @@ class Sender:
             state = State.DONE
         return self._outbox.mark(intent, state, block=landed.block, block_hash=landed.block_hash, tx=landed.tx)
 
+    def _found(self, intent: Intent, landed: Landed) -> Intent:
+        """Book what nobody waits for: that it failed is told here."""
+        if not landed.ok and intent.state is not State.FAILED:
+            _tell_failed(landed)
+        return self._book(intent, landed)
+
     async def _recheck(self, intent: Intent, head: int, final: int) -> None:
         """A transaction that was in a block: final by now, still there, in another block, or out of the chain."""
         if head < intent.block:
@@ -330,9 +359,9 @@ class Sender:
             with suppress(Unavailable, _NotTaken):
                 await self._push(intent)
         elif landed.block <= final:
-            self._finish(self._book(intent, landed))
+            self._finish(self._found(intent, landed))
         elif (landed.tx, landed.block_hash) != (intent.tx, intent.block_hash):
-            self._book(intent, landed)
+            self._found(intent, landed)
 
     def _finish(self, intent: Intent) -> None:
         self._outbox.mark(intent, State.DONE, block=intent.block, block_hash=intent.block_hash, tx=intent.tx)
@@ -361,3 +390,7 @@ class Sender:
         except ShaleError as error:
             return error
         return Refused(f"transaction {landed.tx} failed in block {landed.block}", "try again")
+
+
+def _tell_failed(landed: Landed) -> None:
+    log.warning("transaction %s failed in block %d: nothing came of it", landed.tx, landed.block)

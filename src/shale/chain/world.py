@@ -209,7 +209,7 @@ class MemoryWorld:
             raise ConfigError(f"the wallet {sender} has {self.wallets[sender]}, needs {amount} and gas", "fund it")
         else:
             self.wallets[sender] -= amount
-        self.state.ledger.raise_deposit(lease, amount, extra_seconds)
+        self.state.ledger.raise_deposit(lease, amount, extra_seconds, at)
         self.state.seconds[lease] += extra_seconds
 
     def end_lease(self, end: End, signature: str, at: Moment) -> None:

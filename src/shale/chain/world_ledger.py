@@ -59,6 +59,7 @@ class Ledger:
         self._checker = checker
         self._deployment = deployment
         self._keys: dict[LeaseId, PayKey] = {}
+        self._deposits: dict[LeaseId, list[tuple[int, AttoFil]]] = {}
         self._shards: dict[Address, _Shard] = {}
 
     async def shard(self, provider: Address) -> Shard:
@@ -91,15 +92,20 @@ class Ledger:
             order.client, order.provider, order.collateral, OnLedger.LOCKED, at.time + order.max_seconds + WINDOW,
             ended_at=0, end_reason=EndReason.NONE, closed=False, paid=ZERO, seconds=0, reviewed=False, closed_at=0,
         )  # fmt: skip
+        self._deposits[lease] = [(at.block, order.collateral)]
         event = LeaseLocked(at.block, lease, order.client, order.collateral, order.pay_key)
         self._shard(order.provider).events.append(event)
 
-    def raise_deposit(self, lease: LeaseId, amount: AttoFil, extra_seconds: int) -> None:
+    def raise_deposit(self, lease: LeaseId, amount: AttoFil, extra_seconds: int, at: Moment) -> None:
         record = self.leases[lease]
         if record.deposit.value + amount.value > MAX_AMOUNT:
             raise Refused("the deposit would exceed 2^96 - 1 attoFIL", "add less")
         overdue = record.overdue_at + extra_seconds
         self.leases[lease] = replace(record, deposit=record.deposit + amount, overdue_at=overdue)
+        self._deposits[lease].append((at.block, record.deposit + amount))
+
+    def deposit_at(self, lease: LeaseId, block: int) -> AttoFil:
+        return next((amount for at, amount in reversed(self._deposits.get(lease, [])) if at <= block), ZERO)
 
     def begin_window(self, lease: LeaseId, reason: EndReason, at: Moment) -> None:
         record = self.leases[lease]

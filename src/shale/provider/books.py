@@ -33,6 +33,10 @@ leases = Table(
     Column("end_anchored", Boolean, nullable=False, default=False),
     # By how much the client has topped its lease up.
     Column("extra_seconds", BigInteger, nullable=False, default=0),
+    # The seconds that the deposit is good for whatever the chain takes back, and the highest voucher within them.
+    Column("sure_max", BigInteger, nullable=False, default=0),
+    Column("sure_seconds", BigInteger, nullable=False, default=0),
+    Column("sure_signature", Text, nullable=False, default=""),
     # The block in which we saw that somebody else had closed it; 0 otherwise.
     Column("closed_block", BigInteger, nullable=False, default=0),
     # What the ledger says was paid for it when somebody else closed it; empty otherwise.

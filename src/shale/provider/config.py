@@ -37,6 +37,7 @@ max_hours = {max_hours}
 grace_seconds = {grace_seconds}          # served unpaid before the container is frozen
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
+topup_risk_seconds = {topup_risk_seconds}   # served on a top-up that a reorganisation may yet take back
 
 [settle]
 max_wait = {settle_max_wait}              # an ended lease is settled at most this long after its end
@@ -80,6 +81,7 @@ class ProviderConfig:
     grace_seconds: int = 10
     patience_seconds: int = 600
     max_leases: int = 256
+    topup_risk_seconds: int = 3600
     settle_max_wait: str = "10m"
     settle_min_leases: int = 8
     settle_max_fee: str = ""
@@ -98,6 +100,8 @@ class ProviderConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.tick_seconds <= 3600:
             raise ConfigError(f"lease.tick_seconds = {self.tick_seconds}", "set it to 1 to 3600")
+        if not 0 <= self.topup_risk_seconds <= 86400:
+            raise ConfigError(f"lease.topup_risk_seconds = {self.topup_risk_seconds}", "set it to 0 to 86400")
         for key, port in (("listen.port", self.port), ("listen.gateway_port", self.gateway_port)):
             if not 1 <= port <= 65535:
                 raise ConfigError(f"{key} = {port}", "set it to 1 to 65535")
@@ -165,7 +169,7 @@ _KEYS = {
     ("public", "host"): "public_host",
     ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
-    ("lease", "max_leases"): "max_leases",
+    ("lease", "max_leases"): "max_leases", ("lease", "topup_risk_seconds"): "topup_risk_seconds",
     ("settle", "max_wait"): "settle_max_wait", ("settle", "min_leases"): "settle_min_leases",
     ("settle", "max_fee"): "settle_max_fee",
     ("docker", "volume_driver"): "volume_driver",

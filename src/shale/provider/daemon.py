@@ -74,7 +74,7 @@ async def _kept(provider: Provider) -> AsyncIterator[None]:
     works: dict[str, Callable[[], Awaitable[None]]] = {
         "settling": provider.service.run,
         "following the chain": lambda: follow(
-            provider.chain, clock, lifecycle.living, lifecycle.end, provider.topups.take
+            provider.chain, clock, lifecycle.living, lifecycle.end, provider.topups.take, lifecycle.lost
         ),
         "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
         "working off faults": provider.faults.run,

@@ -126,7 +126,7 @@ class LedgerBooks:
                 if after is not None:
                     await _put(connection, after)
                 else:
-                    await _settle_lease(connection, operation.leaf.lease, 0)
+                    await _settle_lease(connection, operation.leaf.lease, 0, str(operation.amount.value))
             await _post(connection, "settle", receipt, ZERO, at)
 
     async def moved(self, kept: Kept, receipt: Receipt) -> None:
@@ -155,7 +155,10 @@ class LedgerBooks:
                 await _settle_lease(connection, lease, block, "" if paid is None else str(paid.value))
 
     async def forgone(self) -> dict[LeaseId, AttoFil]:
-        """By lease that others closed: what its last voucher was worth beyond what had been redeemed by then."""
+        """By closed lease: what its last voucher was worth beyond what was redeemed.
+
+        Others closed it, or its top-up was not on chain.
+        """
         columns = books.leases.c
         query = select(columns.lease_id, columns.paid, columns.closed_paid).where(columns.closed_paid != "")
         async with self._store.read() as connection:

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,10 @@ class Lifecycle:
         """Those of the living leases."""
         return list(self._meters.values())
 
-    def lengthen(self, lease: LeaseId, max_seconds: int) -> None:
-        """A living lease's deposit has been raised: it may run for so many seconds in all."""
+    def lengthen(self, lease: LeaseId, max_seconds: int, sure: int) -> None:
+        """A living lease's deposit has been raised: it may run for so many seconds in all, `sure` of them are final."""
         if lease in self._meters:
-            self._meters[lease].lengthen(max_seconds)
+            self._meters[lease].lengthen(max_seconds, sure)
 
     def living(self) -> list[LeaseId]:
         """The leases that are metered now."""
@@ -197,10 +197,29 @@ class Lifecycle:
                     await clock.sleep_until(clock.steady() + _RETRY_SECONDS)
                     continue
             except ShaleError as error:
+                if await self._is_on_chain(held.id):
+                    continue  # an earlier transaction of ours was faster
                 log.warning("lease %s: the chain refused it: %s", held.id[:12], error)
             await self._finish(held.id, EndReason.ANCHOR_FAILED)
             return None
         return None
+
+    async def _is_on_chain(self, lease: LeaseId) -> bool:
+        with suppress(Unavailable):
+            return await self._parts.chain.lease(lease) is not None
+        return False
+
+    async def lost(self, lease: LeaseId) -> None:
+        """The chain has no record of a living lease: if it had one, it is anchored again.
+
+        While the deadlines of its signatures allow that; after them the lease ends: its money is not locked.
+        """
+        held = await self._parts.store.lease(lease)
+        if not held.anchor_tx:
+            return  # its anchoring is on its way
+        log.warning("lease %s: the chain has lost its anchor %s: anchoring it again", lease[:12], held.anchor_tx)
+        await self._parts.store.set_anchor(lease, "")
+        self._spawn(f"lease {lease[:12]}: anchoring again", lambda: self._anchor(replace(held, anchor_tx="")))
 
     async def _attend(self, held: Held, container: Container) -> None:
         """Meter the lease, watch its container, and let its client in."""

@@ -74,6 +74,7 @@ class LeaseMeter:
         self._booked = held.lease.state
         self._parts = parts
         self._terms = terms
+        self._sure = held.sure_max
         self._on_end = on_end
         self._meter = Meter(terms, served=held.served, paid_seconds=held.lease.seconds).forgetting()
         self._link: Link | None = None
@@ -183,8 +184,9 @@ class LeaseMeter:
             return False
         return self._meter.terms.max_seconds > before
 
-    def lengthen(self, max_seconds: int) -> None:
-        """The deposit is good for so many seconds in all; never fewer than before."""
+    def lengthen(self, max_seconds: int, sure: int = 0) -> None:
+        """The deposit is good for so many seconds in all, `sure` of them are final; never fewer than before."""
+        self._sure = max(self._sure, sure)
         terms = self._meter.terms
         if max_seconds > terms.max_seconds:
             self._meter = replace(self._meter, terms=replace(terms, max_seconds=max_seconds))
@@ -346,6 +348,13 @@ class LeaseMeter:
                 seconds=self._meter.paid_seconds,
                 collateral=self._collateral,
             )
+            if (
+                voucher.seconds
+                > self._sure
+                > self._meter.paid_seconds + self._terms.grace + 2 * self._terms.tick_seconds
+            ):
+                # Else what was paid before the top-up could be lost with it: only the last voucher is ever claimed.
+                raise VoucherRefused("collateral", f"the top-up is not final: pay up to {self._sure} s first")
             await self._parts.till.take(self._order.pay_key, voucher, self._meter.served, fresh)
             if fresh:
                 self._deaf.over()

@@ -111,9 +111,14 @@ def _date(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else "never"
 
 
-def show_settlements(batches: list[dict[str, Any]]) -> None:
+def show_settlements(batches: list[dict[str, Any]], unclaimed: list[dict[str, Any]]) -> None:
     console = Console()
-    if not batches:
+    for lease in unclaimed:
+        console.print(
+            f"lease {lease['lease_id'][:12]}: {_fil(lease['unclaimed_attofil'])} could not be claimed: {lease['why']}",
+            style="red",
+        )
+    if not batches and not unclaimed:
         console.print("nothing to settle")
     for batch in batches:
         console.print(

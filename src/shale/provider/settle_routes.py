@@ -76,7 +76,10 @@ class SettleRoutes:
                 said = stage
                 yield _line(stage)
         try:
-            yield _line({"settled": [batch.to_json() for batch in task.result()]})
+            settled = [batch.to_json() for batch in task.result()]
+            yield _line(
+                {"settled": settled, "unclaimed": [one.to_json() for one in self._settlement.unclaimed.values()]}
+            )
             yield _line({"end": True})
         except ShaleError as error:
             yield _line({"error": error_json(error)})

@@ -18,11 +18,13 @@ from shale.clock import Clock
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.ledger.rebuild import Rebuilt, rebuild
 from shale.market.lease import EndReason, LeaseState
-from shale.payments.batch import Batch, Claimable, Leaf, plan_batch
+from shale.payments.batch import Claimable, Leaf, plan_batch
 from shale.payments.history import BatchSettled, LeaseOperated
+from shale.payments.voucher import Voucher
 from shale.payments.words import flags_of
 from shale.proofs.prover import Prover
 from shale.provider.ledger_books import BatchState, Kept, LedgerBooks
+from shale.provider.settled import Settled, Unclaimed
 from shale.provider.settling import Stage, Waiting
 from shale.provider.store import Held, Store
 from shale.units import ZERO, Address, AttoFil, LeaseId
@@ -37,34 +39,6 @@ _READS = 16
 """Leases that the chain is asked about at once."""
 _STALE = 3
 """How often a run plans anew because others acted on the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """One posted batch."""
-
-    batch: Batch
-    kept: Kept
-    receipt: Receipt
-
-    def to_json(self) -> dict[str, Any]:
-        proof = self.kept.proof
-        return {
-            "operations": len(self.batch.operations),
-            "size": self.batch.size,
-            "window": self.batch.window,
-            "old_root": proof.old_root,
-            "new_root": proof.new_root,
-            "constraints": proof.constraints,
-            "witness_seconds": round(proof.witness_seconds, 3),
-            "prove_seconds": round(proof.prove_seconds, 3),
-            "tx": self.receipt.tx,
-            "gas": self.receipt.gas,
-            "fee_attofil": str(self.receipt.fee.value),
-            "earned_attofil": str(proof.earned.value),
-            "refunded_attofil": str(self.kept.refunded.value),
-            "leases": list(self.batch.leases),
-        }
 
 
 @dataclass(slots=True)
@@ -105,6 +79,8 @@ class Settlement:
         self._domain = ledger_domain
         self._lock = asyncio.Lock()
         self.stage = Stage()
+        self.unclaimed: dict[LeaseId, Unclaimed] = {}
+        """What the last run could not claim."""
 
     async def run(self, redeem: bool = True) -> list[Settled]:
         """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count.
@@ -120,6 +96,7 @@ class Settlement:
 
     async def _run(self, redeem: bool) -> list[Settled]:
         settled: list[Settled] = []
+        self.unclaimed = {}
         for attempt in range(_STALE):
             ground = await self._follow()
             try:
@@ -269,6 +246,8 @@ class Settlement:
         ended = held is not None and held.lease.state is LeaseState.ENDED
         if record is None:
             # An ended one that the chain never had is settled with nothing.
+            if held is not None and held.voucher is not None and (ended or held.anchor_tx):
+                self._leave(lease, held.lease.paid, "the chain has no such lease: its anchor is not there")
             if held is not None and ended and held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
                 await self._books.closed([lease], 0)
             return
@@ -276,15 +255,16 @@ class Settlement:
             if held is not None:
                 await self._books.closed([lease], ground.heads.latest, record.paid)
             return
-        if held is not None and record.deposit > held.collateral:
+        if held is not None and ended and record.deposit > held.collateral:
             held = await self._raised(held, record.deposit)
         over = ended or record.overdue_at <= ground.now or (held is None and record.ended_at > 0)
         if lease in done and not over:
             return
         voucher = held.voucher if held else None
-        if voucher is not None and voucher.amount > record.deposit:
-            log.error("lease %s: its voucher exceeds its deposit on chain: not claimed now", lease[:12])
-            return
+        if held is not None and voucher is not None and voucher.amount > record.deposit:
+            voucher = held.sure_voucher if _fits(held.sure_voucher, record.deposit) else None
+            missing = held.lease.paid - (voucher.amount if voucher else ZERO)
+            self._leave(lease, missing, f"its deposit on chain is only {record.deposit}: its top-up is not there")
         reason = (held.lease.end_reason if held else EndReason.NONE) or record.end_reason or EndReason.EXPIRED
         key = held.order.pay_key if held else leaf.key if leaf else None
         if key is None:
@@ -296,7 +276,12 @@ class Settlement:
         else:
             ground.claimables[lease] = item
 
+    def _leave(self, lease: LeaseId, amount: AttoFil, why: str) -> None:
+        log.error("lease %s: %s is not claimed: %s", lease[:12], amount, why)
+        self.unclaimed[lease] = Unclaimed(lease, amount, why)
+
     async def _raised(self, held: Held, deposit: AttoFil) -> Held:
+        """An ended lease: one that runs is lengthened by TopUps alone, as far as its top-up is to be believed."""
         price = held.order.price.per_second.value
         extra = deposit.value // price - held.order.max_seconds if price else 0
         await self._store.set_extra_seconds(held.id, extra)
@@ -373,6 +358,10 @@ class Settlement:
             | {"at": one.settled_at, "state": one.state.value}
             for one in reversed(kept[-100:])
         ]
+
+
+def _fits(voucher: Voucher | None, deposit: AttoFil) -> bool:
+    return voucher is not None and voucher.amount <= deposit
 
 
 def _is(event: BatchSettled, kept: Kept, block: int) -> bool:

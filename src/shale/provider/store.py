@@ -39,6 +39,10 @@ class Held:
     anchor_tx: str
     end_anchored: bool
     extra_seconds: int
+    sure_max: int
+    """The seconds that the deposit is good for, whatever the chain takes back."""
+    sure_voucher: Voucher | None
+    """The highest voucher within those."""
 
     @property
     def id(self) -> LeaseId:
@@ -111,6 +115,7 @@ class Store:
                     order_hash=lease.order,
                     order_json=json.dumps(order_to_json(order)),
                     order_signature=order_signature,
+                    sure_max=order.max_seconds,
                     mount=mount,
                     host_key=acceptance.host_key,
                     acceptance_deadline=acceptance.deadline,
@@ -172,29 +177,40 @@ class Store:
 
     async def store_vouchers(self, vouchers: Sequence[tuple[Voucher, float]]) -> list[VoucherRefused | None]:
         """Keep many, each with the seconds served, in one transaction; says of each why it was refused, or None."""
-        columns = (books.leases.c.lease_id, books.leases.c.state, books.leases.c.paid, books.leases.c.seconds)
+        columns = [
+            books.leases.c[name]
+            for name in ("lease_id", "state", "paid", "seconds", "sure_max", "sure_seconds", "sure_signature")
+        ]
         wanted = {voucher.lease for voucher, _ in vouchers}
         answers: list[VoucherRefused | None] = []
         kept: dict[LeaseId, dict[str, Any]] = {}
         async with self.begin() as connection:
             rows = await connection.execute(select(*columns).where(columns[0].in_(wanted)))
-            known = {row.lease_id: (LeaseState(row.state), AttoFil(int(row.paid)), row.seconds) for row in rows}
+            known: dict[LeaseId, tuple[LeaseState, AttoFil, int]] = {}
+            sure: dict[LeaseId, tuple[int, int, str]] = {}
+            for row in rows:
+                known[row.lease_id] = (LeaseState(row.state), AttoFil(int(row.paid)), row.seconds)
+                sure[row.lease_id] = (row.sure_max, row.sure_seconds, row.sure_signature)
             for voucher, served in vouchers:
                 answers.append(_objection(voucher, known.get(voucher.lease)))
                 if answers[-1] is None:
                     known[voucher.lease] = (known[voucher.lease][0], voucher.amount, voucher.seconds)
+                    most = sure[voucher.lease][0]
+                    if voucher.seconds <= most:
+                        sure[voucher.lease] = (most, voucher.seconds, voucher.signature)
                     kept[voucher.lease] = {
                         "of": voucher.lease,
                         "paid": str(voucher.amount.value),
                         "seconds": voucher.seconds,
                         "voucher_signature": voucher.signature,
                         "served": served,
+                        "sure_seconds": sure[voucher.lease][1],
+                        "sure_signature": sure[voucher.lease][2],
                     }
             if kept:
                 change = update(books.leases).where(books.leases.c.lease_id == bindparam("of"))
-                values: dict[str, Any] = {
-                    name: bindparam(name) for name in ("paid", "seconds", "voucher_signature", "served")
-                }
+                names = ("paid", "seconds", "voucher_signature", "served", "sure_seconds", "sure_signature")
+                values: dict[str, Any] = {name: bindparam(name) for name in names}
                 await connection.execute(change.values(**values), list(kept.values()))
         return answers
 
@@ -207,6 +223,15 @@ class Store:
     async def set_extra_seconds(self, lease: LeaseId, extra_seconds: int) -> None:
         """The chain has a higher deposit than was ordered."""
         await self._set(lease, extra_seconds=extra_seconds)
+
+    async def set_sure(self, lease: LeaseId, seconds: int) -> None:
+        """So many seconds of the deposit are final: the highest voucher within them is kept from now on."""
+        async with self.begin() as connection:
+            held = await _held(connection, lease)
+            values: dict[str, Any] = {"sure_max": max(held.sure_max, seconds)}
+            if held.voucher is not None and held.voucher.seconds <= seconds:
+                values |= {"sure_seconds": held.voucher.seconds, "sure_signature": held.voucher.signature}
+            await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
 
     async def _set(self, lease: LeaseId, **values: Any) -> None:
         async with self.begin() as connection:
@@ -324,6 +349,9 @@ def _read(row: Row[Any]) -> Held:
     voucher = None
     if row.voucher_signature:
         voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)
+    sure = None
+    if row.sure_signature:
+        sure = Voucher(lease.id, order.price.over(row.sure_seconds), row.sure_seconds, row.sure_signature)
     return Held(
         lease=lease,
         order=order,
@@ -340,4 +368,6 @@ def _read(row: Row[Any]) -> Held:
         anchor_tx=row.anchor_tx,
         end_anchored=row.end_anchored,
         extra_seconds=row.extra_seconds,
+        sure_max=row.sure_max,
+        sure_voucher=sure,
     )

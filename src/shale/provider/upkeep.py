@@ -27,22 +27,31 @@ async def follow(
     living: Callable[[], Iterable[LeaseId]],
     end: Callable[[LeaseId, EndReason], Awaitable[object]],
     topped_up: Callable[[LeaseId, LeaseRecord], Awaitable[object]],
+    lost: Callable[[LeaseId], Awaitable[object]],
 ) -> None:
     """End the leases here that a party has ended on chain, or whose time there runs out; `topped_up` sees the others.
+
+    `lost` hears of those of which the chain had no record at two looks: one may have asked a node that is behind.
 
     From that End the window runs: a client that ended there and went on paying here would get all back after a day.
     """
     troubles: dict[LeaseId, Trouble] = {}
+    missing: set[LeaseId] = set()
     while True:
         await clock.sleep_until(clock.steady() + FOLLOW_SECONDS)
         leases = list(living())
+        missing.intersection_update(leases)
         troubles = {lease: troubles.get(lease) or Trouble(_on_chain(lease), clock, log) for lease in leases}
         for lease, trouble in troubles.items():
             try:
                 record = await chain.lease(lease)
-                if record is None:
+                if record is None and lease not in missing:
+                    missing.add(lease)
                     continue
-                if record.ended_at or record.closed:
+                missing.discard(lease)
+                if record is None:
+                    await lost(lease)
+                elif record.ended_at or record.closed:
                     await end(lease, record.end_reason or EndReason.CLIENT_ENDED)
                 elif record.overdue_at - OVERDUE_SECONDS <= clock.now():
                     await end(lease, EndReason.EXPIRED)

@@ -155,7 +155,7 @@ async def wire(
             config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
         )  # fmt: skip
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
-        ledger_books, topups = LedgerBooks(store), TopUps(store, chain)
+        ledger_books, topups = LedgerBooks(store), TopUps(store, chain, config.topup_risk_seconds)
         meter = MeterParts(
             store, engine, Till(store, prover, domain), clock, identity.account, signing, topups
         )  # fmt: skip

@@ -31,7 +31,7 @@ from shale.provider.till import Till
 from shale.provider.topups import TopUps
 from shale.tunnel.gateway import Gateway, Grant
 from shale.tunnel.meters import MeterSockets
-from shale.units import LeaseId
+from shale.units import ZERO, LeaseId
 
 
 @dataclass
@@ -95,7 +95,7 @@ async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path)
     engine, untyped = desk.engine, cast("Gateway", door)
     assert isinstance(engine, MemoryEngine)
     domain = await desk.prover.domain(1, counter.world.deployment.ledger)
-    till, topups = Till(desk.store, desk.prover, domain), TopUps(desk.store, desk.chain)
+    till, topups = Till(desk.store, desk.prover, domain), TopUps(desk.store, desk.chain, 3600)
     parts = LifecycleParts(
         config=desk.config,
         store=desk.store,
@@ -185,3 +185,51 @@ async def test_a_container_that_exits_while_the_books_are_locked_ends_its_lease_
         await house.clock.advance(5)
     await house.clock.advance(5)
     assert (await house.kept(held.id)).lease.end_reason is EndReason.HOST_FAILURE
+
+
+async def test_an_anchor_that_a_reorganisation_took_is_made_again(house: House) -> None:
+    held, world = await house.confirmed(), house.counter.world
+    before = world.mark()
+    await house.start(held)
+    await house.clock.advance(1)
+    first = (await house.kept(held.id)).anchor_tx
+    world.rewind(before)
+    await house.lifecycle.lost(held.id)
+    await house.clock.advance(1)
+    assert held.id in world.leases
+    assert (await house.kept(held.id)).anchor_tx not in ("", first)
+    assert house.lifecycle.living() == [held.id]
+
+
+async def test_a_lease_whose_money_is_gone_after_a_reorganisation_ends_here(house: House) -> None:
+    held, world = await house.confirmed(), house.counter.world
+    before = world.mark()
+    await house.start(held)
+    await house.clock.advance(1)
+    world.rewind(before)
+    world.balances[held.order.client] = ZERO  # the client has withdrawn it
+    await house.lifecycle.lost(held.id)
+    await house.clock.advance(1)
+    assert (await house.kept(held.id)).lease.end_reason is EndReason.ANCHOR_FAILED
+    assert house.engine.host.containers == {}
+
+
+async def test_a_lease_whose_first_anchor_lands_again_by_itself_runs_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, world, chain = await house.confirmed(), house.counter.world, house.counter.desk.chain
+    before = world.mark()
+    await house.start(held)
+    await house.clock.advance(1)
+    there = world.mark()
+    world.rewind(before)
+
+    async def late(*_: object) -> None:
+        world.rewind(there)
+        raise Refused("the lease is open on chain")
+
+    monkeypatch.setattr(chain, "open_leases", late)
+    await house.lifecycle.lost(held.id)
+    await house.clock.advance(1)
+    assert house.lifecycle.living() == [held.id]
+    assert (await house.kept(held.id)).anchor_tx == "known"

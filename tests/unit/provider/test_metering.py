@@ -55,6 +55,10 @@ class TestForgedVouchers:
     async def test_another_ledgers_voucher(self, both: Both) -> None:
         assert "signature" in await self.refused(both, await both.voucher(10, domain="0x" + "1" * 64))
 
+    async def test_a_leap_over_the_end_of_the_final_deposit(self, both: Both) -> None:
+        both.meter.lengthen(MAX_SECONDS + 100, MAX_SECONDS)
+        assert "not final" in await self.refused(both, await both.voucher(MAX_SECONDS + 10))
+
     async def test_a_lower_amount(self, both: Both) -> None:
         await both.clock.advance(12)
         assert "higher" in await self.refused(both, await both.voucher(10))

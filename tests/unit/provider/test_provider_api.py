@@ -31,7 +31,7 @@ async def api(counter: Counter) -> AsyncIterator[ProviderApi]:
     """The door of the desk, as a client opens it."""
     nobody: Any = None
     search = Search(counter.desk.store, counter.desk.shelf)
-    topups = TopUps(counter.desk.store, counter.desk.chain)
+    topups = TopUps(counter.desk.store, counter.desk.chain, 3600)
     lifecycle, offers = cast("Lifecycle", nobody), cast("Offers", nobody)
     app = PublicApi(counter.desk, lifecycle, offers, search, topups, CollectorRegistry()).app()
     async with ProviderApi(ENDPOINT, httpx.ASGITransport(app)) as api:

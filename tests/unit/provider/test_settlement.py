@@ -22,6 +22,7 @@ from shale.payments.history import ShardHistory
 from shale.provider.desk import ACCEPTANCE_SECONDS
 from shale.provider.ledger_books import BatchState
 from shale.provider.store import Held
+from shale.provider.topups import TopUps
 from shale.units import ZERO, Address, LeaseId
 
 DAY = 24 * 3600
@@ -297,14 +298,57 @@ async def test_a_lease_that_the_chain_never_had_is_settled_with_nothing(shop: Sh
     assert (await counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
 
 
-async def test_a_voucher_above_the_deposit_spoils_no_batch(shop: Shop) -> None:
-    """A top-up that a reorganisation took back: the other lease is settled all the same."""
-    held = await shop.pay(await shop.lease(), 3600)
-    await shop.counter.desk.store.set_extra_seconds(held.id, 100)
-    await shop.end(await shop.pay(held, 3700))
-    other = await shop.ended(8)
-    [batch] = await shop.settle()
-    assert batch.batch.leases == (other.id,)
+async def test_a_top_up_that_a_reorganisation_took_costs_only_what_was_served_on_it(shop: Shop) -> None:
+    world, store = shop.counter.world, shop.counter.desk.store
+    world.depth = 50
+    held, other = await shop.lease(), await shop.ended(8)
+    topups = TopUps(store, shop.counter.desk.chain, 3600)
+    before = world.mark()
+    await MemoryChain(world, shop.client).top_up(held.order, 100)
+    assert await topups.look(held.id) == 3700
+    held = await shop.pay(held, 3598)
+    held = await shop.pay(held, 3699)
+    world.rewind(before)
+    held = await shop.end(held)
+    settlement = await shop.start()
+    [batch] = await settlement.run()
+    assert set(batch.batch.leases) == {held.id, other.id}
+    [left] = settlement.unclaimed.values()
+    assert (left.lease, left.amount) == (held.id, held.order.price.over(101))
+    assert "top-up" in left.why
+    assert (await shop.books.forgone()) == {held.id: held.order.price.over(101)}
+    await shop.check_money((held, 3598), (other, 8))
+
+
+async def test_a_final_top_up_is_claimed_whole_and_leaves_nothing_unclaimed(shop: Shop) -> None:
+    world, store = shop.counter.world, shop.counter.desk.store
+    world.depth = 50
+    held = await shop.lease()
+    topups = TopUps(store, shop.counter.desk.chain, 3600)
+    await MemoryChain(world, shop.client).top_up(held.order, 100)
+    await topups.look(held.id)
+    held = await shop.pay(held, 3699)
+    assert held.sure_voucher is None
+    world.mine(50)
+    await topups.look(held.id)
+    held = await store.lease(held.id)
+    assert (held.sure_max, held.sure_voucher) == (3700, held.voucher)
+    await shop.end(held)
+    settlement = await shop.start()
+    await settlement.run()
+    assert settlement.unclaimed == {}
+    await shop.check_money((held, 3699))
+
+
+async def test_what_was_paid_for_a_lease_that_the_chain_has_lost_is_told(shop: Shop) -> None:
+    before = shop.counter.world.mark()
+    held = await shop.ended(20)
+    shop.counter.world.rewind(before)
+    settlement = await shop.start()
+    assert await settlement.run() == []
+    [left] = settlement.unclaimed.values()
+    assert (left.lease, left.amount) == (held.id, held.order.price.over(20))
+    assert "no such lease" in left.why
 
 
 async def test_a_top_up_is_claimed(shop: Shop) -> None:

@@ -47,7 +47,7 @@ async def test_the_first_forms_books_are_taken_over(counter: Counter, tmp_path: 
     books = LedgerBooks(store)
     assert await books.tree() == [Leaf(4, LEASES[0], order.pay_key, AttoFil(70), 7)]
     held = await store.lease(LEASES[0])
-    assert (held.lease.paid, held.max_seconds) == (AttoFil(90), order.max_seconds)
+    assert (held.lease.paid, held.max_seconds, held.sure_max) == (AttoFil(90), order.max_seconds, order.max_seconds)
     [final] = await books.kept(BatchState.FINAL)
     assert (final.proof.earned, final.settled_at, final.batch.leases) == (AttoFil(90), 5, (LEASES[1],))
     assert len(await books.kept(BatchState.DROPPED)) == 1

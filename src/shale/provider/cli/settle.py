@@ -15,8 +15,12 @@ from shale.provider.cli.door import as_json, ask, follow
 @click.command()
 @click.option("--now", is_flag=True, help="Redeem at once instead of waiting for more leases to end.")
 @as_json
-def settle(now: bool, json_output: bool) -> None:
-    """Show how far the settlement is; with --now redeem all that was earned: batch, prove, post, collect."""
+@click.pass_context
+def settle(context: click.Context, now: bool, json_output: bool) -> None:
+    """Show how far the settlement is; with --now redeem all that was earned: batch, prove, post, collect.
+
+    The exit status is 1 if something that was paid could not be claimed.
+    """
     from shale.provider.screens import show_settlements, show_settling
 
     if not now:
@@ -24,14 +28,17 @@ def settle(now: bool, json_output: bool) -> None:
         click.echo(json.dumps(raw)) if json_output else show_settling(raw)
         return
     settled: list[dict[str, Any]] = []
+    unclaimed: list[dict[str, Any]] = []
     with ExitStack() as stack:
         tell = (lambda _: None) if json_output else stack.enter_context(_Line())
         for line in follow("/settle", {}):
             if "settled" in line:
-                settled = line["settled"]
+                settled, unclaimed = line["settled"], line["unclaimed"]
             else:
                 tell(line)
-    click.echo(json.dumps(settled)) if json_output else show_settlements(settled)
+    click.echo(json.dumps([*settled, *unclaimed])) if json_output else show_settlements(settled, unclaimed)
+    if unclaimed:
+        context.exit(1)
 
 
 @click.command()
