@@ -182,6 +182,10 @@ class Chain(Protocol):
         """Anchor several leases in one transaction: all of them or none."""
         ...
 
+    async def would_open(self, openings: Sequence[Opening]) -> None:
+        """Raise what `open_leases` would raise of these now. Nothing is sent."""
+        ...
+
     async def create_order(self, order: Order) -> Receipt:
         """The client's order as a plain transaction, for a provider that it can't reach."""
         ...

@@ -135,6 +135,11 @@ class FvmChain:
     async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
         return await self._send(self._market, "openLeases", [opening_of(opening) for opening in openings])
 
+    async def would_open(self, openings: Sequence[Opening]) -> None:
+        data = self._market.function("openLeases").call([[opening_of(opening) for opening in openings]])
+        call = {"from": self._self(), "to": self._market.address, "data": data}
+        await self._node.ask("eth_call", call, "latest")
+
     async def create_order(self, order: Order) -> Receipt:
         return await self._send(self._market, "createOrder", words(order))
 

@@ -15,6 +15,9 @@ from shale.paths import Home, private_dir, write_private
 from shale.provider.settling import Rules
 from shale.units import ZERO, AttoFil, Price, parse_bytes, parse_duration
 
+MAX_ANCHOR_SECONDS = 15
+"""A confirmation may have half a minute left, and a transaction needs a block or two."""
+
 _TEMPLATE = """\
 # Settings of this provider. Restart `shale provider up` after a change.
 name = {name}
@@ -37,6 +40,7 @@ max_hours = {max_hours}
 grace_seconds = {grace_seconds}          # served unpaid before the container is frozen
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
+anchor_wait = {anchor_wait}          # a lease waits so long for others to be written to the chain with; it runs meanwhile
 
 [settle]
 max_wait = {settle_max_wait}              # an ended lease is settled at most this long after its end
@@ -80,6 +84,7 @@ class ProviderConfig:
     grace_seconds: int = 10
     patience_seconds: int = 600
     max_leases: int = 256
+    anchor_wait: str = "5s"
     settle_max_wait: str = "10m"
     settle_min_leases: int = 8
     settle_max_fee: str = ""
@@ -94,6 +99,7 @@ class ProviderConfig:
     disk: str = ""
     tariff: Tariff = field(init=False)
     rules: Rules = field(init=False)
+    anchor_seconds: int = field(init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.tick_seconds <= 3600:
@@ -119,12 +125,16 @@ class ProviderConfig:
             if self.miner:
                 miner_number(self.miner)
             rules = self._settle_rules()
+            anchor_seconds = parse_duration(self.anchor_wait)
         except InputRefused as error:
             raise ConfigError(error.message, error.hint) from None
+        if not 0 <= anchor_seconds <= MAX_ANCHOR_SECONDS:
+            raise ConfigError(f"lease.anchor_wait = {self.anchor_wait!r}", f"set it to 0s to {MAX_ANCHOR_SECONDS}s")
         if tariff.per_cpu == AttoFil(0) and tariff.per_gib == AttoFil(0):
             raise ConfigError("the prices come to nothing", "set price.cpu or price.memory above zero")
         object.__setattr__(self, "tariff", tariff)
         object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "anchor_seconds", anchor_seconds)
 
     def _settle_rules(self) -> Rules:
         fee = AttoFil.parse(self.settle_max_fee) if self.settle_max_fee else ZERO
@@ -166,6 +176,7 @@ _KEYS = {
     ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
     ("lease", "max_leases"): "max_leases",
+    ("lease", "anchor_wait"): "anchor_wait",
     ("settle", "max_wait"): "settle_max_wait", ("settle", "min_leases"): "settle_min_leases",
     ("settle", "max_fee"): "settle_max_fee",
     ("docker", "volume_driver"): "volume_driver",

@@ -167,7 +167,7 @@ async def wire(
                 engine=engine,
                 volumes=leased,
                 chain=chain,
-                anchoring=Anchoring(chain, ledger_books, clock),
+                anchoring=Anchoring(chain, ledger_books, clock, config.anchor_seconds),
                 gateway=gateway,
                 sockets=sockets,
                 meter=meter,
