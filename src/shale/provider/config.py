@@ -40,7 +40,7 @@ max_hours = {max_hours}
 grace_seconds = {grace_seconds}          # served unpaid before the container is frozen
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
-anchor_wait = {anchor_wait}          # a lease waits so long for others to be written to the chain with; it runs meanwhile
+anchor_wait = {anchor_wait}          # for others to be written to the chain with; the lease runs meanwhile
 
 [settle]
 max_wait = {settle_max_wait}              # an ended lease is settled at most this long after its end
@@ -58,6 +58,7 @@ gpu = {gpu}
 [chain]
 lotus = {lotus}                    # URL of a Lotus node's JSON-RPC, for verified claims; empty: none
 miner = {miner}                    # your miner id, f01234, where the registry doesn't know it
+max_gas_fee = {max_gas_fee}              # what one transaction's gas may cost at most; empty: the network's, or 2 FIL
 
 [stock]                       # empty: all that the machine has
 cpus = {cpus}
@@ -94,12 +95,14 @@ class ProviderConfig:
     gpu: str = "0.2 FIL/h"
     lotus: str = ""
     miner: str = ""
+    max_gas_fee: str = ""
     cpus: str = ""
     memory_stock: str = ""
     disk: str = ""
     tariff: Tariff = field(init=False)
     rules: Rules = field(init=False)
     anchor_seconds: int = field(init=False)
+    gas_fee: AttoFil | None = field(init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.tick_seconds <= 3600:
@@ -126,6 +129,7 @@ class ProviderConfig:
                 miner_number(self.miner)
             rules = self._settle_rules()
             anchor_seconds = parse_duration(self.anchor_wait)
+            gas_fee = AttoFil.parse(self.max_gas_fee) if self.max_gas_fee else None
         except InputRefused as error:
             raise ConfigError(error.message, error.hint) from None
         if not 0 <= anchor_seconds <= MAX_ANCHOR_SECONDS:
@@ -135,6 +139,7 @@ class ProviderConfig:
         object.__setattr__(self, "tariff", tariff)
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "anchor_seconds", anchor_seconds)
+        object.__setattr__(self, "gas_fee", gas_fee)
 
     def _settle_rules(self) -> Rules:
         fee = AttoFil.parse(self.settle_max_fee) if self.settle_max_fee else ZERO
@@ -182,6 +187,7 @@ _KEYS = {
     ("docker", "volume_driver"): "volume_driver",
     ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
     ("chain", "lotus"): "lotus", ("chain", "miner"): "miner",
+    ("chain", "max_gas_fee"): "max_gas_fee",
     ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock", ("stock", "disk"): "disk",
 }  # fmt: skip
 
