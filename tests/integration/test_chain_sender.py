@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from shale.chain.chain import TooDear
 from shale.chain.database import Database
 from shale.chain.devnet import CHAIN_ID, Devnet, fund
+from shale.chain.fees import MAX_FEE
 from shale.chain.node import Node
 from shale.chain.outbox import MAX_OPEN, Outbox, State
 from shale.chain.rpc import NodeError, Rpc
@@ -54,7 +56,7 @@ class Desk:
 
     def sender(
         self, *, finality: int = 6, pause: Callable[[], Awaitable[object]] | None = None, rpc: Rpc | None = None,
-        path: Path | None = None,
+        path: Path | None = None, max_fee: AttoFil = MAX_FEE,
     ) -> Sender:  # fmt: skip
         """A wallet's process: whenever it waits, `pause` goes on with the world, a block by default."""
         node = Node(rpc or Rpc(self.url), CHAIN_ID, finality)
@@ -63,7 +65,7 @@ class Desk:
         async def paused(_: float) -> None:
             await (pause() if pause else self.mine())
 
-        made = Sender(node, self.account, Outbox(database, "test", self.account.address), paused)
+        made = Sender(node, self.account, Outbox(database, "test", self.account.address), paused, max_fee)
         self._parts.append((made, node, database))
         return made
 
@@ -131,6 +133,14 @@ async def test_a_transaction_lands_and_says_where_and_for_how_much(desk: Desk) -
     spent = FIL.value - await desk.received(desk.account.address)
     assert spent == 5 + landed.fee
     assert (landed.gas, landed.ok, landed.block) == (21_000, True, await desk.head())
+
+
+async def test_a_transaction_over_the_limit_names_the_setting_and_is_not_sent(desk: Desk) -> None:
+    before = await desk.received()
+    with pytest.raises(TooDear, match=r"over max_gas_fee = 1 attoFIL.*chain\.max_gas_fee"):
+        await desk.sender(max_fee=AttoFil(1)).transact(TO, b"", 5)
+    assert await desk.received() == before
+    assert desk.outbox().open() == []
 
 
 async def test_an_answer_that_is_lost_does_not_send_twice(desk: Desk) -> None:

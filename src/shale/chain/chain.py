@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from shale.errors import Unavailable
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
 from shale.payments.history import ShardHistory
 from shale.units import ZERO, Address, AttoFil, LeaseId
+
+
+class TooDear(Unavailable):
+    """A transaction's gas would cost more than the user allows: nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ class Chain(Protocol):
     """Every call that sends returns when the transaction is in a block and succeeded.
 
     Errors: `Refused` when a contract says no (its reason in words), `ConfigError` for a wrong chain id,
-    missing contracts or an unfunded wallet, `Unavailable` when the node doesn't answer. Reads need no wallet.
+    missing contracts or an unfunded wallet, `TooDear` when the gas costs more than is allowed, `Unavailable` when the
+    node doesn't answer. Reads need no wallet.
     """
 
     @property
@@ -180,6 +186,10 @@ class Chain(Protocol):
 
     async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
         """Anchor several leases in one transaction: all of them or none."""
+        ...
+
+    async def would_open(self, openings: Sequence[Opening]) -> None:
+        """Raise what `open_leases` would raise of these now. Nothing is sent."""
         ...
 
     async def create_order(self, order: Order) -> Receipt:

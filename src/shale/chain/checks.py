@@ -161,6 +161,8 @@ class ChainChecks(LedgerChecks):
         await bench.client.deposit(one.order.collateral * 3)
         forged = replace(two, order_signature=two.confirmation_signature)
         await is_refused(bench.provider.open_leases([one.opening, forged.opening]))
+        await is_refused(bench.provider.would_open([one.opening, forged.opening]))
+        await bench.provider.would_open([one.opening, two.opening, three.opening])
         assert await bench.reader.lease(one.id) is None
         await bench.provider.open_leases([one.opening, two.opening, three.opening])
         for lease in (one, two, three):

@@ -13,7 +13,7 @@ from shale.chain.transactions import Fees
 from shale.units import AttoFil
 
 MAX_FEE = AttoFil(2 * 10**18)
-"""What a transaction's gas may cost at most, so that no node talks us into burning the wallet."""
+"""What a transaction's gas may cost at most if no setting says else: no node talks us into burning the wallet."""
 MAX_DATA = (64 << 10) - 1024
 """Filecoin's nodes take no message over 64 KiB, with signature and all."""
 _MARGIN = (5, 4)
@@ -39,8 +39,8 @@ def raised(old: Fees, now: Fees) -> Fees:
     return Fees(max(now.tip, _more(old.tip)), max(now.most, _more(old.most), now.most - now.tip + _more(old.tip)))
 
 
-def affordable(fees: Fees, gas: int) -> bool:
-    return gas * fees.most <= MAX_FEE.value
+def affordable(fees: Fees, gas: int, limit: AttoFil = MAX_FEE) -> bool:
+    return gas * fees.most <= limit.value
 
 
 def _more(value: int) -> int:

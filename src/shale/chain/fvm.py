@@ -10,6 +10,7 @@ from typing import Any
 from shale.chain.abi import Contract, artifact
 from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
 from shale.chain.database import Database
+from shale.chain.fees import MAX_FEE
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
 from shale.chain.records import lease_record, opening_of, provider_record, shard_of
@@ -44,6 +45,7 @@ class FvmChain:
         *,
         database: Path | None = None,
         finality: int | None = None,
+        max_gas_fee: AttoFil | None = None,
     ) -> None:
         self._deployment = deployment
         self._node = Node(rpc_url, deployment.chain_id, finality)
@@ -52,7 +54,8 @@ class FvmChain:
         self._sender = None
         if account:
             outbox = Outbox(self._database, deployment.ledger, checked_address(account.address))
-            self._sender = Sender(self._node, account, outbox)
+            limit = MAX_FEE if max_gas_fee is None else max_gas_fee
+            self._sender = Sender(self._node, account, outbox, max_fee=limit)
         self._domain = SigningDomain(deployment.chain_id, deployment.market)
         self._registry = Contract(deployment.registry, artifact("Registry"))
         self._market = Contract(deployment.market, artifact("Market"))
@@ -134,6 +137,11 @@ class FvmChain:
 
     async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
         return await self._send(self._market, "openLeases", [opening_of(opening) for opening in openings])
+
+    async def would_open(self, openings: Sequence[Opening]) -> None:
+        data = self._market.function("openLeases").call([[opening_of(opening) for opening in openings]])
+        call = {"from": self._self(), "to": self._market.address, "data": data}
+        await self._node.ask("eth_call", call, "latest")
 
     async def create_order(self, order: Order) -> Receipt:
         return await self._send(self._market, "createOrder", words(order))

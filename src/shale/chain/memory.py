@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
 from shale.chain.world import MemoryWorld
@@ -107,13 +108,24 @@ class MemoryChain:
         )
 
     async def open_leases(self, openings: Sequence[Opening]) -> Receipt:
-        me, at, signing = self._self(), self._world.moment(), self._world.signing
+        me, at = self._self(), self._world.moment()
+        self._check_signatures(openings)
+        await self._world.open_leases(openings, at)
+        return self._world.receipt(me, at)
+
+    async def would_open(self, openings: Sequence[Opening]) -> None:
+        self._self()
+        self._check_signatures(openings)
+        trial = copy(self._world)  # of its own state, so that what goes on meanwhile is not undone
+        trial.state = self._world.mark()
+        await trial.open_leases(openings, self._world.moment())
+
+    def _check_signatures(self, openings: Sequence[Opening]) -> None:
+        signing = self._world.signing
         for opening in openings:
             signing.check(opening.order, opening.order_signature, opening.order.client)
             signing.check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
             signing.check(opening.confirmation, opening.confirmation_signature, opening.order.client)
-        await self._world.open_leases(openings, at)
-        return self._world.receipt(me, at)
 
     async def create_order(self, order: Order) -> Receipt:
         me, at = self._self(), self._world.moment()

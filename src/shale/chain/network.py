@@ -16,7 +16,7 @@ from shale.errors import ConfigError, InputRefused
 from shale.market.order import text_of, whole
 from shale.paths import Home, private_dir, write_private
 from shale.payments.batch import SIZES
-from shale.units import Address
+from shale.units import Address, AttoFil
 
 MAX_FILE = 64 << 10
 MAX_FINALITY = 100_000
@@ -32,6 +32,8 @@ class Network:
     deployment: Deployment
     finality: int | None = None
     """Epochs after which a block counts as final; None is what is usual on its chain."""
+    max_gas_fee: AttoFil | None = None
+    """What one transaction's gas may cost at most; None is `fees.MAX_FEE`."""
 
     def to_json(self) -> dict[str, Any]:
         places = self.deployment
@@ -44,7 +46,7 @@ class Network:
             "ledger": places.ledger,
             "verifiers": list(places.verifiers),
             "block": places.block,
-        } | ({} if self.finality is None else {"finality": self.finality})
+        } | _given(finality=self.finality, max_gas_fee=None if self.max_gas_fee is None else str(self.max_gas_fee))
 
     def save(self, home: Home) -> Path:
         """Write its file, in one step, over an older one of this name."""
@@ -75,6 +77,10 @@ class Network:
         return sorted(path.stem for path in home.networks.glob("*.json") if _NAME.fullmatch(path.stem))
 
 
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _only_one(known: list[str]) -> str:
     if not known:
         raise ConfigError("no network is set up", _HINT)
@@ -99,7 +105,8 @@ def network_from_json(raw: object, name: str, rpc_url: str | None = None) -> Net
     except KeyError as error:
         raise InputRefused(f"the network lacks {error}", "take the file that shale chain deploy wrote") from None
     finality = whole(raw["finality"], MAX_FINALITY) if "finality" in raw else None
-    return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment, finality)
+    limit = AttoFil.parse(text_of(raw["max_gas_fee"], 64)) if "max_gas_fee" in raw else None
+    return Network(checked_name(name), checked_url(rpc_url or raw.get("rpc_url")), deployment, finality, limit)
 
 
 def _verifiers(raw: object) -> tuple[Address, ...]:

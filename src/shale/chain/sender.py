@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shale.chain import fees as pricing
+from shale.chain.chain import TooDear
 from shale.chain.complaints import Sent, complaint, sending
 from shale.chain.node import Landed, Node
 from shale.chain.outbox import Full, Intent, Outbox, State
@@ -64,11 +65,13 @@ class Sender:
         account: Signer,
         outbox: Outbox,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        max_fee: AttoFil = pricing.MAX_FEE,
     ) -> None:
         self._node = node
         self._account = account
         self._outbox = outbox
         self._pause = pause
+        self._max_fee = max_fee
         self._order = asyncio.Lock()
         self._resumed = False
         self._keeper: asyncio.Task[None] | None = None
@@ -185,11 +188,11 @@ class Sender:
         head = await self._node.latest()
         priced = replace(draft, gas=pricing.gas_limit(estimate, head.gas_limit))
         fees = await self._market(head.base_fee)
-        if not pricing.affordable(fees, priced.gas):
-            raise Unavailable(
-                f"the transaction's gas may cost {priced.gas * fees.most / 10**18:.3f} FIL, over the limit of "
-                f"{pricing.MAX_FEE}",
-                "try again when the chain is less busy",
+        if not pricing.affordable(fees, priced.gas, self._max_fee):
+            raise TooDear(
+                f"the transaction's gas may cost {priced.gas * fees.most / 10**18:.3f} FIL, over max_gas_fee = "
+                f"{self._max_fee}",
+                "wait, or raise it (chain.max_gas_fee in a provider's settings, else shale network add --max-gas-fee)",
             )
         await self._check_funds(draft.value + priced.gas * fees.most)
         return priced, fees, head.number
@@ -317,7 +320,7 @@ class Sender:
         age = head - intent.newest.head
         if age >= STUCK_BLOCKS and len(intent.attempts) < MAX_OFFERS:
             fees = pricing.raised(intent.newest.fees, await self._market((await self._node.latest()).base_fee))
-            if pricing.affordable(fees, intent.draft.gas):
+            if pricing.affordable(fees, intent.draft.gas, self._max_fee):
                 made = self._sign(intent.draft, intent.nonce, fees)
                 intent = self._outbox.replace(intent, made, fees, head)
                 log.warning("transaction %s offers more for its gas: it waits since %d blocks", made.tx, age)

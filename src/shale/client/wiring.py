@@ -32,7 +32,14 @@ async def chain_of(network: Network, account: Account | None = None) -> AsyncIte
 
     # A wallet's transactions outlive the command that makes them.
     database = Home.default().client / "chain.db" if account else None
-    chain = FvmChain(network.deployment, network.rpc_url, account, database=database, finality=network.finality)
+    chain = FvmChain(
+        network.deployment,
+        network.rpc_url,
+        account,
+        database=database,
+        finality=network.finality,
+        max_gas_fee=network.max_gas_fee,
+    )
     try:
         await chain.check()
         yield chain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from shale.errors import InputRefused
@@ -12,7 +13,7 @@ MAX_COMMENT_BYTES = 280
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One to five stars and a comment of at most 280 bytes."""
+    """One to five stars and a comment: one line of at most 280 bytes."""
 
     lease: LeaseId
     stars: int
@@ -21,8 +22,18 @@ class Review:
     def __post_init__(self) -> None:
         if not 1 <= self.stars <= 5:
             raise InputRefused(f"{self.stars} is not a number of stars", "give 1 to 5")
+        if any(_is_control(character) for character in self.comment):
+            raise InputRefused("the comment holds a character that can't be shown", "write it in one line of text")
         if len(self.comment.encode()) > MAX_COMMENT_BYTES:
             raise InputRefused("the comment is too long", f"keep it within {MAX_COMMENT_BYTES} bytes")
+
+
+def _is_control(character: str) -> bool:
+    """What moves a terminal's cursor, breaks a line, or turns the direction of what others read."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNS
+
+
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @dataclass(frozen=True, slots=True)

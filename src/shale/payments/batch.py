@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from shale.market.lease import EndReason
@@ -14,6 +14,10 @@ from shale.units import ZERO, AttoFil, LeaseId
 TREE_DEPTH = 20
 SIZES = (1, 8, 64, 256)
 """The sizes that a batch may have: each has a circuit, keys and a verifier of its own (docs/protocol.md, section 4)."""
+
+MAX_LEAVES = 40_000
+"""A provider takes no new lease once its tree and its living leases come to so many: the prover takes a tree in one
+line of 16 MiB (docs/protocol.md, section 6), some 50,000 leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,21 @@ def plan_batch(
         return None
     _, size, window, served = best
     return Batch(size, window, tuple(_operations(served, set(used), size, window)))
+
+
+def worth_their_share(
+    claimables: Mapping[LeaseId, Claimable], fee: AttoFil, demanded: LeaseId | None = None
+) -> dict[LeaseId, Claimable]:
+    """Without the leases that run on and whose vouchers are worth less than their share of a batch's fee.
+
+    The ended ones, and the one whose close is demanded, stay whatever they are worth: their clients wait for their
+    deposits. They bear their shares, so that those that run on share the fee with them.
+    """
+    due = {lease for lease, item in claimables.items() if item.moves and (item.ended or lease == demanded)}
+    rest = sorted((item for item in claimables.values() if item.lease not in due), key=lambda item: -item.grown.value)
+    worth = [many for many, item in enumerate(rest, 1) if item.grown.value * (len(due) + many) >= fee.value]
+    poor = {item.lease for item in rest[max(worth, default=0) :]}
+    return {lease: item for lease, item in claimables.items() if lease not in poor}
 
 
 def _rank(item: Claimable, demanded: LeaseId | None) -> tuple[bool, bool, int]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shale.errors import Unavailable
+from shale.errors import Refused, Unavailable
 from shale.market.order import PayKey
 from shale.paths import binary, keys_dir
 from shale.payments.batch import SIZES, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.payments.words import FIELD, hex_word
-from shale.proofs.pipe import KernelPipe
+from shale.proofs.pipe import KernelPipe, TooLong
 from shale.proofs.prover import Circuit, CircuitSize, PaySecret, Progress
 from shale.units import Address, AttoFil, LeaseId
 
@@ -82,7 +83,8 @@ class KernelProver:
         return _word(await self._call("ledger.domain", chain_id=chain_id, ledger=ledger), "domain")
 
     async def root(self, leaves: Sequence[Leaf]) -> str:
-        return _word(await self._call("ledger.root", leaves=[_leaf(leaf) for leaf in leaves]), "root")
+        with _of_a_tree(len(leaves)):
+            return _word(await self._call("ledger.root", leaves=[_leaf(leaf) for leaf in leaves]), "root")
 
     async def prove(
         self,
@@ -93,18 +95,15 @@ class KernelProver:
         operations: Sequence[Operation],
         progress: Progress | None = None,
     ) -> Proof:
-        result = await self._pipe.call(
-            "ledger.prove",
-            {
-                "domain": domain,
-                "size": size,
-                "window": window,
-                "leaves": [_leaf(leaf) for leaf in leaves],
-                "operations": [_operation(operation) for operation in operations],
-            },
-            SECONDS["ledger.prove"],
-            progress,
-        )
+        params = {
+            "domain": domain,
+            "size": size,
+            "window": window,
+            "leaves": [_leaf(leaf) for leaf in leaves],
+            "operations": [_operation(operation) for operation in operations],
+        }
+        with _of_a_tree(len(leaves)):
+            result = await self._pipe.call("ledger.prove", params, SECONDS["ledger.prove"], progress)
         return Proof(
             size=size,
             window=window,
@@ -131,6 +130,18 @@ class KernelProver:
 
     async def _call(self, method: str, **params: Any) -> dict[str, Any]:
         return await self._pipe.call(method, params, SECONDS.get(method, DEFAULT_SECONDS))
+
+
+@contextmanager
+def _of_a_tree(leaves: int) -> Iterator[None]:
+    """A call that doesn't fit the pipe says so in words of the tree that doesn't."""
+    try:
+        yield
+    except TooLong:
+        raise Refused(
+            f"the tree has {leaves} leaves, more than this version's prover takes (some 50,000)",
+            "update Shale; what was claimed and locked stands on the chain until then",
+        ) from None
 
 
 def _leaf(leaf: Leaf) -> dict[str, Any]:

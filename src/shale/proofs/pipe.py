@@ -20,6 +20,10 @@ Progress = Callable[[str, int], None]
 """Called with the stage of a long call, and how much of it is done, in thousandths."""
 
 
+class TooLong(InputRefused):
+    """A call's parameters don't fit one line."""
+
+
 class KernelPipe:
     """Calls to a kernel that is started at the first one, and again at the first one after its death.
 
@@ -49,7 +53,9 @@ class KernelPipe:
         number = next(self._ids)
         line = json.dumps({"id": number, "method": method, "params": params}).encode() + b"\n"
         if len(line) > MAX_LINE:
-            raise InputRefused("that is too much for one call of the prover", "prove fewer leases at once")
+            raise TooLong(
+                f"a call of {len(line)} bytes is over the prover's limit of {MAX_LINE}", "ask for less at once"
+            )
         life: _Life | None = None
         try:
             async with asyncio.timeout(limit):

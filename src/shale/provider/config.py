@@ -15,6 +15,9 @@ from shale.paths import Home, private_dir, write_private
 from shale.provider.settling import Rules
 from shale.units import ZERO, AttoFil, Price, parse_bytes, parse_duration
 
+MAX_ANCHOR_SECONDS = 15
+"""A confirmation may have half a minute left, and a transaction needs a block or two."""
+
 _TEMPLATE = """\
 # Settings of this provider. Restart `shale provider up` after a change.
 name = {name}
@@ -38,6 +41,7 @@ grace_seconds = {grace_seconds}          # served unpaid before the container is
 patience_seconds = {patience_seconds}       # frozen before the lease is ended
 max_leases = {max_leases}
 topup_risk_seconds = {topup_risk_seconds}   # served on a top-up that a reorganisation may yet take back
+anchor_wait = {anchor_wait}          # for others to be written to the chain with; the lease runs meanwhile
 
 [settle]
 max_wait = {settle_max_wait}              # an ended lease is settled at most this long after its end
@@ -55,6 +59,7 @@ gpu = {gpu}
 [chain]
 lotus = {lotus}                    # URL of a Lotus node's JSON-RPC, for verified claims; empty: none
 miner = {miner}                    # your miner id, f01234, where the registry doesn't know it
+max_gas_fee = {max_gas_fee}              # what one transaction's gas may cost at most; empty: the network's, or 2 FIL
 
 [stock]                       # empty: all that the machine has
 cpus = {cpus}
@@ -82,6 +87,7 @@ class ProviderConfig:
     patience_seconds: int = 600
     max_leases: int = 256
     topup_risk_seconds: int = 3600
+    anchor_wait: str = "5s"
     settle_max_wait: str = "10m"
     settle_min_leases: int = 8
     settle_max_fee: str = ""
@@ -91,24 +97,17 @@ class ProviderConfig:
     gpu: str = "0.2 FIL/h"
     lotus: str = ""
     miner: str = ""
+    max_gas_fee: str = ""
     cpus: str = ""
     memory_stock: str = ""
     disk: str = ""
     tariff: Tariff = field(init=False)
     rules: Rules = field(init=False)
+    anchor_seconds: int = field(init=False)
+    gas_fee: AttoFil | None = field(init=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.tick_seconds <= 3600:
-            raise ConfigError(f"lease.tick_seconds = {self.tick_seconds}", "set it to 1 to 3600")
-        if not 0 <= self.topup_risk_seconds <= 86400:
-            raise ConfigError(f"lease.topup_risk_seconds = {self.topup_risk_seconds}", "set it to 0 to 86400")
-        for key, port in (("listen.port", self.port), ("listen.gateway_port", self.gateway_port)):
-            if not 1 <= port <= 65535:
-                raise ConfigError(f"{key} = {port}", "set it to 1 to 65535")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", self.volume_driver):
-            raise ConfigError(f"docker.volume_driver = {self.volume_driver!r}", "use a-z, 0-9 and '-', at most 32")
-        if not self.images:
-            raise ConfigError("lease.images is empty", "name at least one image")
+        self._check_bounds()
         try:
             tariff = Tariff(
                 Price.parse(self.cpu).per_second,
@@ -123,12 +122,31 @@ class ProviderConfig:
             if self.miner:
                 miner_number(self.miner)
             rules = self._settle_rules()
+            anchor_seconds = parse_duration(self.anchor_wait)
+            gas_fee = AttoFil.parse(self.max_gas_fee) if self.max_gas_fee else None
         except InputRefused as error:
             raise ConfigError(error.message, error.hint) from None
+        if not 0 <= anchor_seconds <= MAX_ANCHOR_SECONDS:
+            raise ConfigError(f"lease.anchor_wait = {self.anchor_wait!r}", f"set it to 0s to {MAX_ANCHOR_SECONDS}s")
         if tariff.per_cpu == AttoFil(0) and tariff.per_gib == AttoFil(0):
             raise ConfigError("the prices come to nothing", "set price.cpu or price.memory above zero")
         object.__setattr__(self, "tariff", tariff)
         object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "anchor_seconds", anchor_seconds)
+        object.__setattr__(self, "gas_fee", gas_fee)
+
+    def _check_bounds(self) -> None:
+        if not 1 <= self.tick_seconds <= 3600:
+            raise ConfigError(f"lease.tick_seconds = {self.tick_seconds}", "set it to 1 to 3600")
+        if not 0 <= self.topup_risk_seconds <= 86400:
+            raise ConfigError(f"lease.topup_risk_seconds = {self.topup_risk_seconds}", "set it to 0 to 86400")
+        for key, port in (("listen.port", self.port), ("listen.gateway_port", self.gateway_port)):
+            if not 1 <= port <= 65535:
+                raise ConfigError(f"{key} = {port}", "set it to 1 to 65535")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", self.volume_driver):
+            raise ConfigError(f"docker.volume_driver = {self.volume_driver!r}", "use a-z, 0-9 and '-', at most 32")
+        if not self.images:
+            raise ConfigError("lease.images is empty", "name at least one image")
 
     def _settle_rules(self) -> Rules:
         fee = AttoFil.parse(self.settle_max_fee) if self.settle_max_fee else ZERO
@@ -170,11 +188,13 @@ _KEYS = {
     ("lease", "images"): "images", ("lease", "tick_seconds"): "tick_seconds", ("lease", "max_hours"): "max_hours",
     ("lease", "grace_seconds"): "grace_seconds", ("lease", "patience_seconds"): "patience_seconds",
     ("lease", "max_leases"): "max_leases", ("lease", "topup_risk_seconds"): "topup_risk_seconds",
+    ("lease", "anchor_wait"): "anchor_wait",
     ("settle", "max_wait"): "settle_max_wait", ("settle", "min_leases"): "settle_min_leases",
     ("settle", "max_fee"): "settle_max_fee",
     ("docker", "volume_driver"): "volume_driver",
     ("price", "cpu"): "cpu", ("price", "memory"): "memory", ("price", "gpu"): "gpu",
     ("chain", "lotus"): "lotus", ("chain", "miner"): "miner",
+    ("chain", "max_gas_fee"): "max_gas_fee",
     ("stock", "cpus"): "cpus", ("stock", "memory"): "memory_stock", ("stock", "disk"): "disk",
 }  # fmt: skip
 

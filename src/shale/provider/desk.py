@@ -15,9 +15,11 @@ from shale.market.lease import LeaseState
 from shale.market.order import Acceptance, Confirmation, Order, amount_of, hash_of, order_from_json, whole
 from shale.market.resources import Resources
 from shale.market.signing import SigningDomain
+from shale.payments.batch import MAX_LEAVES
 from shale.proofs.prover import Prover
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey, new_ssh_key
+from shale.provider.ledger_books import LedgerBooks
 from shale.provider.shelf import Shelf
 from shale.provider.store import Held, Store
 from shale.units import Address, AttoFil, LeaseId, checked_address, lease_id_of
@@ -103,6 +105,8 @@ class Desk:
                 raise Refused("too many orders wait for their confirmation", "try again in two minutes")
             if len(holding) >= self.config.max_leases:
                 raise Refused("the provider is full", "choose another provider")
+            if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
+                raise Refused("this provider's ledger has all the leases that can be proven", "choose another provider")
             known = await self.store.leases(*LeaseState)
             if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in known):
                 raise InputRefused("this order's nonce was used before", "sign a new order")

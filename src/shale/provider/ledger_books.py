@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shale.chain.chain import Receipt
@@ -67,6 +67,10 @@ class LedgerBooks:
         async with self._store.read() as connection:
             rows = await connection.execute(select(books.tree_leaves).order_by(books.tree_leaves.c.leaf_index))
             return [_leaf(row) for row in rows]
+
+    async def count_leaves(self) -> int:
+        async with self._store.read() as connection:
+            return int((await connection.execute(select(func.count()).select_from(books.tree_leaves))).scalar_one())
 
     async def replace_tree(self, leaves: Iterable[Leaf]) -> None:
         """Take over a tree that the chain's root has proven."""

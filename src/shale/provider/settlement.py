@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from shale.chain.chain import Chain, Heads, OnLedger, Receipt, Shard
+from shale.chain.chain import Chain, OnLedger, Receipt, Shard, TooDear
 from shale.clock import Clock
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.ledger.rebuild import Rebuilt, rebuild
 from shale.market.lease import EndReason, LeaseState
-from shale.payments.batch import Claimable, Leaf, plan_batch
-from shale.payments.history import BatchSettled, LeaseOperated
+from shale.payments.batch import Claimable, Leaf, plan_batch, worth_their_share
+from shale.payments.history import LeaseOperated
 from shale.payments.voucher import Voucher
 from shale.payments.words import flags_of
 from shale.proofs.prover import Prover
+from shale.provider.ground import Ground, advance, closed_by, is_of
 from shale.provider.ledger_books import BatchState, Kept, LedgerBooks
 from shale.provider.settled import Settled, Unclaimed
 from shale.provider.settling import Stage, Waiting
@@ -39,22 +40,6 @@ _READS = 16
 """Leases that the chain is asked about at once."""
 _STALE = 3
 """How often a run plans anew because others acted on the ledger."""
-
-
-@dataclass(slots=True)
-class Ground:
-    """What a run plans on: the chain's time and shard, the tree that is its, and what each lease can claim."""
-
-    heads: Heads
-    now: int
-    shard: Shard
-    leaves: dict[int, Leaf]
-    waiting: int
-    """Transactions of the operator that were in no block."""
-    claimables: dict[LeaseId, Claimable] = field(default_factory=dict)
-    deposits: dict[LeaseId, AttoFil] = field(default_factory=dict)
-    idle: list[LeaseId] = field(default_factory=list)
-    """Ended leases with a deposit on chain that earned nothing: they are refunded."""
 
 
 class Settlement:
@@ -82,19 +67,19 @@ class Settlement:
         self.unclaimed: dict[LeaseId, Unclaimed] = {}
         """What the last run could not claim."""
 
-    async def run(self, redeem: bool = True) -> list[Settled]:
+    async def run(self, redeem: bool = True, fee: AttoFil = ZERO) -> list[Settled]:
         """Post batches until nothing is left to redeem, then collect. Raises the first error; posted ones count.
 
         Without `redeem` only ended leases are settled. A lease that runs on pays meanwhile: it is redeemed once in a
-        run, or there would always be one more batch.
+        run, or there would always be one more batch; and not at all while that is worth less than its share of `fee`.
         """
         async with self._lock:
             try:
-                return await self._run(redeem)
+                return await self._run(redeem, fee)
             finally:
                 self.stage = Stage()
 
-    async def _run(self, redeem: bool) -> list[Settled]:
+    async def _run(self, redeem: bool, fee: AttoFil) -> list[Settled]:
         settled: list[Settled] = []
         self.unclaimed = {}
         for attempt in range(_STALE):
@@ -103,10 +88,10 @@ class Settlement:
                 await self._finish(ground, settled)
                 await self._sweep()
                 await self._look(ground, redeem, {lease for one in settled for lease in one.batch.leases})
+                ground.claimables = worth_their_share(ground.claimables, fee, ground.shard.demanded)
                 await self._refund(ground)
                 while (kept := await self._prove(ground)) is not None:
-                    settled.append(await self._post(kept))
-                    _advance(ground, kept)
+                    await self._try(ground, kept, settled)
                 break
             except Refused:
                 if attempt == _STALE - 1 or not await self._has_changed(ground):
@@ -133,7 +118,8 @@ class Settlement:
     async def waiting(self) -> Waiting:
         """What there is to settle, by the books alone."""
         ended = [held for held in await self._store.leases(LeaseState.ENDED) if held.anchor_tx or held.voucher]
-        return Waiting(tuple(held.lease.ended_at for held in ended), await self._books.last_gas())
+        running = len(await self._store.leases(LeaseState.RUNNING, LeaseState.FROZEN))
+        return Waiting(tuple(held.lease.ended_at for held in ended), await self._books.last_gas(), running)
 
     # Following the chain.
 
@@ -183,7 +169,7 @@ class Settlement:
             block = blocks.pop()
             if block is None or blocks:
                 continue
-            tx = next((event.tx for event in rebuilt.history.batches if _is(event, kept, block)), "")
+            tx = next((event.tx for event in rebuilt.history.batches if is_of(event, kept, block)), "")
             receipt = await self._chain.receipt(tx) or Receipt(tx, block, 0)
             await self._books.mined(kept, receipt, self._clock.now())
             log.info("settlement: transaction %s went through while nobody looked", tx)
@@ -198,13 +184,12 @@ class Settlement:
             if await self._is_overtaken(kept, ground.shard):
                 await self._books.mark(kept, BatchState.DROPPED)
                 continue
-            settled.append(await self._post(kept))
-            _advance(ground, kept)
+            await self._try(ground, kept, settled)
 
     async def _is_overtaken(self, kept: Kept, shard: Shard) -> bool:
         """The root has moved, a close is demanded, or a lease was closed at the same root: refunded, or exited."""
         moved = int(kept.proof.old_root, 16) != int(shard.root, 16)
-        if moved or shard.demanded not in (None, *_closed(kept)):
+        if moved or shard.demanded not in (None, *closed_by(kept)):
             return True
         records = [await self._chain.lease(lease) for lease in kept.batch.leases]
         return any(record is None or record.closed for record in records)
@@ -315,10 +300,8 @@ class Settlement:
 
     async def _prove(self, ground: Ground) -> Kept | None:
         """Plan the next batch and prove it; the proof is in the books when this returns."""
-        circuit = await self._prover.circuit()
-        batch = plan_batch(
-            ground.claimables.values(), ground.leaves.values(), circuit.provable, ground.shard.demanded
-        )  # fmt: skip
+        sizes = [size for size in (await self._prover.circuit()).provable if size <= ground.largest]
+        batch = plan_batch(ground.claimables.values(), ground.leaves.values(), sizes, ground.shard.demanded)
         if batch is None:
             return None
         self.stage = proving = Stage("proving", batch.size, len(batch.operations))
@@ -334,6 +317,20 @@ class Settlement:
         refunded = sum((ground.deposits[o.leaf.lease] - o.amount for o in batch.operations if o.close), ZERO)
         return await self._books.keep(batch, proof, refunded, self._clock.now())
 
+    async def _try(self, ground: Ground, kept: Kept, settled: list[Settled]) -> None:
+        """Post a batch; one whose gas is too dear is planned anew of fewer leases, if there is a smaller size."""
+        try:
+            settled.append(await self._post(kept))
+        except TooDear as error:
+            smaller = [size for size in (await self._prover.circuit()).provable if size < kept.batch.size]
+            if not smaller:
+                raise
+            log.warning("settlement: %s; trying batches of %d", error.message, max(smaller))
+            ground.largest = max(smaller)
+            await self._books.mark(kept, BatchState.DROPPED)
+        else:
+            advance(ground, kept)
+
     async def _post(self, kept: Kept) -> Settled:
         self.stage = Stage("posting", kept.batch.size, len(kept.batch.operations))
         await self._books.mark(kept, BatchState.POSTING)
@@ -342,7 +339,7 @@ class Settlement:
         except Refused:
             await self._books.mark(kept, BatchState.REFUSED)
             raise
-        except ConfigError:
+        except (ConfigError, TooDear):
             await self._books.mark(kept, BatchState.PROVEN)  # no gas, for one: the proof is good for later
             raise
         await self._books.mined(kept, receipt, self._clock.now())
@@ -362,28 +359,3 @@ class Settlement:
 
 def _fits(voucher: Voucher | None, deposit: AttoFil) -> bool:
     return voucher is not None and voucher.amount <= deposit
-
-
-def _is(event: BatchSettled, kept: Kept, block: int) -> bool:
-    proof = kept.proof
-    ours = (block, proof.window, proof.size, int(proof.old_root, 16), int(proof.new_root, 16))
-    return (event.block, event.window, event.size, int(event.old_root, 16), int(event.new_root, 16)) == ours
-
-
-def _advance(ground: Ground, kept: Kept) -> None:
-    """The ground after a batch: its leases have had what they could claim."""
-    ground.shard = Shard(
-        kept.proof.new_root,
-        ground.shard.owed,
-        None if ground.shard.demanded in _closed(kept) else ground.shard.demanded,
-    )
-    for operation in kept.batch.operations:
-        after = operation.after()
-        ground.leaves.pop(operation.leaf.index, None)
-        ground.claimables.pop(operation.leaf.lease, None)
-        if after is not None:
-            ground.leaves[after.index] = after
-
-
-def _closed(kept: Kept) -> set[LeaseId | None]:
-    return {operation.leaf.lease for operation in kept.closing}

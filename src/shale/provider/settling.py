@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from shale.clock import Clock, wait_event
 from shale.errors import ShaleError
 from shale.keeping import Trouble
+from shale.payments.batch import SIZES
 from shale.units import ZERO, AttoFil
 
 log = logging.getLogger("shale.provider")
@@ -21,12 +22,16 @@ PATIENCE_SECONDS = 6 * 3600.0
 """The longest that a dear chain puts a settlement off: a day after an End on chain anyone may close a lease."""
 RETRY_SECONDS = 60.0
 """How soon a settlement that failed is tried again, and a fee that was too high is looked at again."""
+FIRST_GAS = 2_500_000_000
+GAS_OF_A_LEASE = 8_000_000
+"""What a batch takes of Filecoin's gas, and each of its leases: estimated (docs/benchmarks.md), and a quarter over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The provider's settings: an ended lease waits `max_wait` seconds at most, and not at all once there are
-    `min_leases`; while a batch's fee is above `max_fee` it waits on (zero: no such limit)."""
+    `min_leases`; while a batch's fee is above `max_fee` it waits on (zero: no such limit), and so do running leases
+    that are to be redeemed."""
 
     max_wait: float = 600.0
     min_leases: int = 8
@@ -35,10 +40,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """When the leases that wait for their settlement ended (Unix seconds), and the gas that the last batch took."""
+    """When the leases that wait for their settlement ended (Unix seconds), how many run on, and the last batch's gas
+    (0 before the first)."""
 
     ended: tuple[int, ...] = ()
     last_gas: int = 0
+    running: int = 0
+
+    def gas(self, redeem: bool) -> int:
+        """What the next batch takes: as the last one, or by its leases, at most as many as one batch can have."""
+        leases = len(self.ended) + (self.running if redeem else 0)
+        return self.last_gas or FIRST_GAS + GAS_OF_A_LEASE * min(leases, max(SIZES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ def decide(rules: Rules, ended: tuple[int, ...], now: int, fee: AttoFil) -> Deci
 class Settles(Protocol):
     """What the service has of a settlement."""
 
-    async def run(self, redeem: bool = True) -> object: ...
+    async def run(self, redeem: bool = True, fee: AttoFil = ZERO) -> object: ...
 
     async def waiting(self) -> Waiting: ...
 
@@ -118,13 +130,16 @@ class Service:
     async def _round(self) -> float:
         """Settle if it is time to. Returns after how many seconds to look again, at the latest."""
         try:
-            self.last = await self._decide()
+            waiting = await self.settlement.waiting()
+            self.last = await self._decide(waiting)
             left = self._redeemed + REDEEM_SECONDS - self.clock.steady()
-            redeem = left <= 0
+            fee = await self.gas_price() * waiting.gas(redeem=True) if left <= 0 else ZERO
+            dear = bool(self.rules.max_fee) and fee > self.rules.max_fee and -left < PATIENCE_SECONDS
+            redeem = left <= 0 and not dear
             if not self.last.now and not redeem:
-                return min(self.last.wait, left)
+                return min(self.last.wait, RETRY_SECONDS if dear else left)
             began = self.clock.now()
-            await self.settlement.run(redeem)
+            await self.settlement.run(redeem, fee)
         except Exception as error:  # noqa: BLE001 - what was earned is redeemed in time, whatever fails
             self._failing.note(error)
             self.trouble = str(error) if isinstance(error, ShaleError) else "the daemon failed: see its log"
@@ -136,12 +151,11 @@ class Service:
             self._redeemed = self.clock.steady()
         return 0.0
 
-    async def _decide(self) -> Decision:
+    async def _decide(self, waiting: Waiting) -> Decision:
         """Leases that a settlement has passed over (not yet on chain, say) wait as long again from then on."""
-        waiting = await self.settlement.waiting()
         fee = ZERO
         if self.rules.max_fee and waiting.ended:
-            fee = await self.gas_price() * waiting.last_gas
+            fee = await self.gas_price() * waiting.gas(redeem=False)
         fresh = tuple(at for at in waiting.ended if at > self._tried)
         left = self._tried + self.rules.max_wait - self.clock.now()
         if waiting.ended and not fresh and left > 0:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Store:
         """Open the books at a SQLAlchemy URL and bring them to the newest form."""
         engine = create_async_engine(url)
         if engine.dialect.name == "sqlite":
+            _keep_private(engine.url.database or "")
             event.listen(engine.sync_engine, "connect", _durable_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_immediate)
         async with _transaction(engine) as connection:
@@ -285,6 +287,17 @@ def _unusable(why: object) -> Unavailable:
 
 def sqlite_url(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
+
+
+def _keep_private(database: str) -> None:
+    """The file is its owner's alone from its first moment; what SQLite puts beside it takes its mode."""
+    if database in ("", ":memory:") or database.startswith("file:"):
+        return
+    with suppress(OSError):  # opening it tells what is wrong with it
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+    for path in (database, f"{database}-wal", f"{database}-shm"):
+        with suppress(OSError):
+            os.chmod(path, 0o600)
 
 
 def _durable_sqlite(connection: Any, _record: object) -> None:

@@ -122,6 +122,7 @@ async def wire(
             identity.account,
             database=private_dir(home.provider) / "chain.db",
             finality=network.finality,
+            max_gas_fee=network.max_gas_fee if config.gas_fee is None else config.gas_fee,
         )
         stack.push_async_callback(chain.close)
         await chain.check()
@@ -167,7 +168,7 @@ async def wire(
                 engine=engine,
                 volumes=leased,
                 chain=chain,
-                anchoring=Anchoring(chain, ledger_books, clock),
+                anchoring=Anchoring(chain, ledger_books, clock, config.anchor_seconds),
                 gateway=gateway,
                 sockets=sockets,
                 meter=meter,

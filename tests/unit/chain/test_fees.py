@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from shale.chain.fees import MAX_FEE, affordable, gas_limit, market, raised
 from shale.chain.transactions import Fees
+from shale.units import AttoFil
 
 amounts = st.integers(0, 10**13)
 
@@ -31,3 +32,5 @@ def test_a_gas_limit_is_over_its_estimate_and_within_a_block(estimate: int, bloc
 def test_nothing_costs_more_than_the_limit() -> None:
     assert affordable(Fees(1, MAX_FEE.value // 10**9), 10**9)
     assert not affordable(Fees(1, MAX_FEE.value // 10**9 + 1), 10**9)
+    assert affordable(Fees(1, 5), 2, AttoFil(10))
+    assert not affordable(Fees(1, 5), 2, AttoFil(9))

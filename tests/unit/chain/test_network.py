@@ -11,7 +11,7 @@ from shale.chain.chain import Deployment
 from shale.chain.network import MAX_FILE, Network, checked_name, network_from_json, read_json
 from shale.errors import ConfigError, InputRefused
 from shale.paths import Home
-from shale.units import checked_address
+from shale.units import AttoFil, checked_address
 
 PLACES = [checked_address("0x" + f"{n:040x}") for n in range(1, 8)]
 URL = "https://user:secret@node.example/rpc?token=secret"
@@ -37,6 +37,12 @@ def test_a_networks_finality_is_kept(home: Home) -> None:
     replace(network(), finality=30).save(home)
     assert Network.load(home).finality == 30
     assert "finality" not in network().to_json()
+
+
+def test_a_networks_limit_on_gas_is_kept(home: Home) -> None:
+    replace(network(), max_gas_fee=AttoFil(5 * 10**17 + 1)).save(home)
+    assert Network.load(home).max_gas_fee == AttoFil(5 * 10**17 + 1)
+    assert "max_gas_fee" not in network().to_json()
 
 
 def test_without_a_network_the_error_says_how_to_get_one(home: Home) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shale.market.lease import EndReason
 from shale.market.order import PayKey
-from shale.payments.batch import SIZES, TREE_DEPTH, Batch, Claimable, Leaf, plan_batch
+from shale.payments.batch import SIZES, TREE_DEPTH, Batch, Claimable, Leaf, plan_batch, worth_their_share
 from shale.payments.voucher import Voucher
 from shale.units import ZERO, AttoFil, LeaseId
 
@@ -104,6 +104,24 @@ def test_the_dearest_vouchers_are_redeemed_first() -> None:
     items = [claimable(n, paid=n + 1) for n in range(12)]
     batch = plan(items, sizes=(8,))
     assert set(batch.leases) == {lease_id(n) for n in range(4, 12)}
+
+
+def kept(fee: int, *items: Claimable, demanded: LeaseId | None = None) -> list[int]:
+    every = {item.lease: item for item in items}
+    return [int(lease, 16) for lease in worth_their_share(every, AttoFil(fee), demanded)]
+
+
+def test_vouchers_wait_that_are_worth_less_than_their_share_of_the_fee() -> None:
+    items = [claimable(1, paid=50), claimable(2, paid=50), claimable(3, paid=9)]
+    assert kept(100, *items) == [1, 2]
+    assert kept(101, *items) == []
+    assert kept(27, *items) == [1, 2, 3]
+
+
+def test_ended_and_demanded_leases_go_whatever_they_are_worth_and_bear_their_shares() -> None:
+    items = [claimable(1, paid=1, ended=True), claimable(2, paid=1), claimable(3, paid=50)]
+    assert kept(1000, *items, demanded=lease_id(2)) == [1, 2]
+    assert kept(150, *items, demanded=lease_id(2)) == [1, 2, 3]
 
 
 def test_a_demanded_close_is_in_the_batch_whatever_else_waits() -> None:

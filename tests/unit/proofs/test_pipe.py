@@ -118,7 +118,7 @@ async def test_an_answer_without_a_result_is_unavailable(pipe: KernelPipe) -> No
 
 
 async def test_a_call_over_the_line_limit_is_refused_unsent(pipe: KernelPipe) -> None:
-    with pytest.raises(InputRefused, match="too much"):
+    with pytest.raises(InputRefused, match="over the prover's limit"):
         await pipe.call("pid", {"blob": "x" * MAX_LINE}, 30)
     assert "idle" in repr(pipe)
 

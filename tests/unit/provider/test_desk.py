@@ -20,8 +20,11 @@ from shale.errors import Closed, InputRefused, Refused, ShaleError
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import Acceptance, Order, PayKey, order_from_json, order_to_json
 from shale.market.resources import Resources
+from shale.payments.batch import Leaf
+from shale.provider import desk
 from shale.provider.desk import ACCEPTANCE_SECONDS, HOLD_SECONDS, Accepted
-from shale.units import Address, AttoFil, Cid, Price
+from shale.provider.ledger_books import LedgerBooks
+from shale.units import Address, AttoFil, Cid, LeaseId, Price
 
 
 def _example_order() -> Order:
@@ -51,6 +54,15 @@ class TestOrders:
         await counter.hand_in(counter.order())
         await counter.clock.advance(HOLD_SECONDS + 1)
         assert await counter.desk.free() == TOTAL
+
+    async def test_a_tree_that_the_prover_could_not_take_grows_no_further(
+        self, counter: Counter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leaf = Leaf(0, LeaseId("0x" + "01" * 31), PayKey("0x" + "00" * 32, "0x" + "01" * 32))
+        await LedgerBooks(counter.desk.store).replace_tree([leaf])
+        monkeypatch.setattr(desk, "MAX_LEAVES", 2)
+        await counter.hand_in(counter.order())
+        await counter.refuses(counter.order(), "can be proven")
 
     async def test_stock_is_never_sold_twice(self, counter: Counter) -> None:
         orders = [counter.order(resources=Resources(1500, 1 << 30), price=FIL_PRICE) for _ in range(4)]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.desks import Counter, open_counter
+from tests.desks import FIL, Counter, open_counter
 from tests.settlements import Killed, Shop, open_shop
 
-from shale.chain.chain import OnLedger, Receipt
+from shale.chain.chain import OnLedger, Receipt, TooDear
 from shale.chain.memory import MemoryChain
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.ledger.rebuild import rebuild_at
@@ -23,7 +23,7 @@ from shale.provider.desk import ACCEPTANCE_SECONDS
 from shale.provider.ledger_books import BatchState
 from shale.provider.store import Held
 from shale.provider.topups import TopUps
-from shale.units import ZERO, Address, LeaseId
+from shale.units import ZERO, Address, AttoFil, LeaseId
 
 DAY = 24 * 3600
 
@@ -101,6 +101,48 @@ async def test_a_running_lease_is_redeemed_once_in_a_run(shop: Shop) -> None:
             return receipt
 
     assert len(await shop.settle(Paying(shop.counter.world, shop.operator))) == 1
+
+
+async def test_what_a_running_lease_paid_waits_until_it_is_worth_its_fee(shop: Shop) -> None:
+    held = await shop.pay(await shop.lease(), 10)
+    worth = held.order.price.over(10)
+    settlement = await shop.start()
+    assert await settlement.run(fee=worth + AttoFil(1)) == []
+    assert len(await settlement.run(fee=worth)) == 1
+
+
+async def test_an_ended_lease_is_settled_whatever_it_is_worth(shop: Shop) -> None:
+    held = await shop.ended(10)
+    await (await shop.start()).run(fee=FIL)
+    await shop.check_money((held, 10))
+
+
+class Dear(MemoryChain):
+    """Takes batches of `most` leases at most: those of more cost too much gas."""
+
+    most = 1
+
+    async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
+        if proof.size > self.most:
+            raise TooDear("the transaction's gas may cost 3.000 FIL, over max_gas_fee = 2 FIL", "wait, or raise it")
+        return await super().settle(provider, operations, proof)
+
+
+async def test_a_batch_that_is_too_dear_is_made_of_fewer_leases(shop: Shop) -> None:
+    held = [await shop.ended(10) for _ in range(3)]
+    settled = await shop.settle(Dear(shop.counter.world, shop.operator))
+    assert [one.batch.size for one in settled] == [1, 1, 1]
+    await shop.check_money(*((one, 10) for one in held))
+
+
+async def test_the_smallest_batch_that_is_too_dear_is_told_and_its_proof_kept(shop: Shop) -> None:
+    held, chain = await shop.ended(10), Dear(shop.counter.world, shop.operator)
+    chain.most = 0
+    with pytest.raises(Unavailable, match="max_gas_fee"):
+        await shop.settle(chain)
+    await shop.settle()
+    assert shop.proofs == 1
+    await shop.check_money((held, 10))
 
 
 async def test_leases_in_two_windows_take_two_proofs(shop: Shop) -> None:

@@ -11,6 +11,8 @@ import pytest
 from shale.clock import ManualClock
 from shale.errors import Unavailable
 from shale.provider.settling import (
+    FIRST_GAS,
+    GAS_OF_A_LEASE,
     PATIENCE_SECONDS,
     REDEEM_SECONDS,
     RETRY_SECONDS,
@@ -29,13 +31,15 @@ class Settling:
 
     def __init__(self, clock: ManualClock, failures: int = 0, error: type[Exception] = Unavailable) -> None:
         self.runs: list[tuple[int, bool]] = []
+        self.fees: list[AttoFil] = []
         self.failures = failures
         self.error = error
         self.ended: list[int] = []
         self.passes_over = False
         self.clock = clock
 
-    async def run(self, redeem: bool = True) -> None:
+    async def run(self, redeem: bool = True, fee: AttoFil = ZERO) -> None:
+        self.fees.append(fee)
         self.runs.append((self.clock.now(), redeem))
         if len(self.runs) <= self.failures:
             raise self.error("the node does not answer")
@@ -135,6 +139,37 @@ async def test_a_dear_chain_is_waited_for_and_not_forever() -> None:
         assert "settle.max_fee" in service.last.why
         await settling.clock.advance(3 * RETRY_SECONDS)
         assert len(settling.runs) == 1
+
+
+async def test_a_dear_chain_puts_redemptions_off_and_not_forever() -> None:
+    settling = Settling(ManualClock())
+    async with running(settling, Rules(max_fee=AttoFil(999)), FEE):
+        await settling.clock.advance(REDEEM_SECONDS + PATIENCE_SECONDS - 2 * RETRY_SECONDS)
+        assert settling.runs == []
+        await settling.clock.advance(3 * RETRY_SECONDS)
+        assert [redeem for _, redeem in settling.runs] == [True]
+
+
+async def test_a_dear_redemption_holds_no_ended_lease_up_longer_than_its_own_patience() -> None:
+    settling = Settling(ManualClock())
+    async with running(settling, Rules(max_fee=AttoFil(999)), FEE) as service:
+        ends(settling, service)
+        await settling.clock.advance(PATIENCE_SECONDS + 2 * RETRY_SECONDS)
+    assert [redeem for _, redeem in settling.runs] == [False]
+
+
+async def test_a_redemption_is_told_what_a_batch_costs() -> None:
+    settling = Settling(ManualClock())
+    async with running(settling, fee=FEE):
+        await settling.clock.advance(REDEEM_SECONDS + 1)
+    assert settling.fees == [FEE]
+
+
+def test_before_the_first_batch_its_gas_is_guessed_by_its_leases() -> None:
+    few, many = Waiting((0,), running=4), Waiting((0,) * 64, running=1000)
+    assert FIRST_GAS < few.gas(redeem=False) < few.gas(redeem=True) < many.gas(redeem=False)
+    assert many.gas(redeem=True) == FIRST_GAS + 256 * GAS_OF_A_LEASE
+    assert Waiting((0,), last_gas=7, running=4).gas(redeem=True) == 7
 
 
 def test_a_fee_at_the_limit_is_paid() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 from tests.desks import Counter
@@ -28,6 +30,21 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path) -> None:  # t
     path.write_bytes(b"this is a shopping list\n" * 100)
     with pytest.raises(Unavailable, match="not a database"):
         await Store.open(sqlite_url(path))
+
+
+@pytest.mark.parametrize("mode", [None, 0o644])
+async def test_the_books_are_their_owners_alone(tmp_path: Path, mode: int | None) -> None:
+    path = tmp_path / "provider.db"
+    if mode is not None:
+        path.touch(mode)
+        path.chmod(mode)
+    store = await Store.open(sqlite_url(path))
+    try:
+        async with store.begin():
+            modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    finally:
+        await store.close()
+    assert modes == dict.fromkeys(("provider.db", "provider.db-wal", "provider.db-shm"), 0o600)
 
 
 async def test_a_wrong_statement_stays_a_bug(counter: Counter) -> None:

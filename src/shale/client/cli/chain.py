@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,14 +164,17 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--file", "source", type=click.Path(path_type=Path), required=True, help="What `shale chain deploy` wrote."
 )
+@click.option("--max-gas-fee", metavar="FIL", help="What one transaction's gas may cost at most.  [default: 2 FIL]")
 @click.option("--force", is_flag=True, help="Replace a network of this name.")
 @json_option
-def add(name: str, rpc_url: str | None, source: Path, force: bool, as_json: bool) -> None:
+def add(name: str, rpc_url: str | None, source: Path, max_gas_fee: str | None, force: bool, as_json: bool) -> None:
     """Add a network from the file of somebody who deployed it, after a look whether its contracts answer."""
     from shale.chain.network import Network, network_from_json, read_json
 
     home = Context().home
     network = network_from_json(read_json(source), name, rpc_url)
+    if max_gas_fee is not None:
+        network = replace(network, max_gas_fee=AttoFil.parse(max_gas_fee))
     if name in Network.names(home) and not force:
         raise Refused(f"there is a network {name}", "choose another name, or add --force")
     run_async(lambda: _check(network))

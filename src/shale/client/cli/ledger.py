@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shale.addresses import filecoin_form, parse_address
 from shale.client.cli.context import Context, json_option, run_async
 from shale.client.cli.output import console, emit
 from shale.errors import InputRefused
-from shale.units import Address, checked_address, format_duration
+from shale.units import Address, format_duration
 
 if TYPE_CHECKING:
     from shale.ledger.rebuild import Rebuilt
@@ -29,12 +30,13 @@ def rebuild(provider: str | None, as_json: bool) -> None:
     from shale.client.wiring import chain_of, network_of, prover_of
     from shale.ledger.rebuild import rebuild as build
 
+    wanted = parse_address(provider) if provider else None
     context = Context()
     network = network_of(context.home, context.network_name)
 
     async def chosen(chain: Chain) -> Address:
-        if provider:
-            return checked_address(provider)
+        if wanted:
+            return wanted
         known = await chain.providers()
         if len(known) != 1:
             raise InputRefused(f"the network has {len(known)} providers", "name one with --provider")
@@ -51,6 +53,7 @@ def rebuild(provider: str | None, as_json: bool) -> None:
         emit(
             {
                 "provider": operator,
+                "provider_f410": filecoin_form(operator),
                 "root": rebuilt.shard.root,
                 "block": rebuilt.history.until,
                 "batches": len(rebuilt.history.batches),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shale.addresses import f410
+from shale.addresses import f410, parse_address
 from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
@@ -89,13 +89,13 @@ def init(
     from shale.provider.config import ProviderConfig, config_path, save_config
     from shale.provider.identity import create_identity
     from shale.tunnel.gateway import ensure_gateway_user
-    from shale.units import checked_address, parse_duration
+    from shale.units import parse_duration
 
     home = Home.default()
     config = ProviderConfig(
         name=name or os.uname().nodename[:64],
         network=network,
-        payout=checked_address(payout) if payout else "",
+        payout=parse_address(payout) if payout else "",
         host=host,
         port=port,
         gateway_port=gateway_port,
