@@ -2,8 +2,7 @@ package fastgroth
 
 import (
 	"math"
-	"sync"
-	"sync/atomic"
+	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/backend/witness"
@@ -20,22 +19,11 @@ type solver struct {
 	unknown []uint32 // by constraint: one more than the number of the term whose wire it gives, or zero
 	runs    []run
 	tasks   int
+
+	kin         [][sides]uint32 // by constraint: one more than the number of the kinship of its sum, or zero
+	kinships    []kinship
+	differences []uint32 // terms
 }
-
-type run struct {
-	from, to  int   // constraints
-	needs     int32 // runs that come before
-	followers []int // runs that need this one
-}
-
-// runConstraints is the length of a run.
-const runConstraints = 2048
-
-// What a wire is computed by, beside a run: not known yet, or given.
-const (
-	nobody = -1 - iota
-	given
-)
 
 // newSolver tells whether the system is of that kind.
 func newSolver(system *cs.R1CS, tasks int) (*solver, bool) {
@@ -43,7 +31,7 @@ func newSolver(system *cs.R1CS, tasks int) (*solver, bool) {
 	if len(system.Instructions) != n || len(system.Logs) > 0 {
 		return nil, false
 	}
-	s := &solver{system: system, unknown: make([]uint32, n), tasks: tasks}
+	s := &solver{system: system, unknown: make([]uint32, n), kin: make([][sides]uint32, n), tasks: tasks}
 	by := make([]int32, wiresOf(system))
 	inputs := system.GetNbPublicVariables() + system.GetNbSecretVariables()
 	for wire := range by {
@@ -52,51 +40,50 @@ func newSolver(system *cs.R1CS, tasks int) (*solver, bool) {
 			by[wire] = given
 		}
 	}
-	for from := 0; from < n; from += runConstraints {
-		r := run{from: from, to: min(from+runConstraints, n)}
-		needed := map[int32]bool{}
-		for i := r.from; i < r.to; i++ {
-			if !s.prepare(i, int32(len(s.runs)), by, needed) {
-				return nil, false
-			}
+	touched, since := slices.Clone(by), make([]int32, n)
+	for i := range n {
+		if !s.prepare(i, by, touched, since) {
+			return nil, false
 		}
-		for before := range needed {
-			s.runs[before].followers = append(s.runs[before].followers, len(s.runs))
-			r.needs++
-		}
-		s.runs = append(s.runs, r)
 	}
+	kin := newKin(s)
+	for i := range n {
+		kin.find(i)
+	}
+	s.split(by, since)
 	return s, true
 }
 
-// prepare finds the wire that a constraint gives, and the runs that it needs.
-func (s *solver) prepare(i int, run int32, by []int32, needed map[int32]bool) bool {
+// prepare finds the wire that a constraint gives, and since which constraint it goes on with what is near.
+func (s *solver) prepare(i int, by, touched, since []int32) bool {
 	instruction := s.system.Instructions[i]
 	if _, plain := s.system.Blueprints[instruction.BlueprintID].(*constraint.BlueprintGenericR1C); !plain || int(instruction.ConstraintOffset) != i {
 		return false
 	}
+	from := int32(i)
 	terms, _, _ := s.terms(i)
-	last := run
 	for k := 0; k < len(terms); k += 2 {
 		coefficient, wire := terms[k], terms[k+1]
 		if wire == math.MaxUint32 { // a constant by itself, which gnark's builder of these systems doesn't make
 			return false
 		}
-		switch from := by[wire]; {
-		case from == nobody:
+		switch {
+		case by[wire] == given:
+			continue
+		case by[wire] == nobody:
 			if s.unknown[i] != 0 || coefficient == constraint.CoeffIdZero {
 				return false
 			}
 			s.unknown[i] = uint32(k/2) + 1
-		case from >= 0 && from != last:
-			needed[from] = true
-			last = from
+		case int32(i)-touched[wire] <= runConstraints:
+			from = min(from, touched[wire])
 		}
+		touched[wire] = int32(i)
 	}
-	delete(needed, run)
 	if at := s.unknown[i]; at != 0 {
-		by[terms[2*at-1]] = run
+		by[terms[2*at-1]] = int32(i)
 	}
+	since[i] = from
 	return true
 }
 
@@ -119,94 +106,7 @@ func (s *solver) solve(full witness.Witness) (*cs.R1CSSolution, bool) {
 	v.W[0].SetOne()
 	copy(v.W[1:], inputs)
 
-	waits := make([]atomic.Int32, len(s.runs))
-	ready := make(chan int, len(s.runs))
-	var left atomic.Int32
-	left.Store(int32(len(s.runs)))
-	for i := range s.runs {
-		waits[i].Store(s.runs[i].needs)
-	}
-	for i := range s.runs {
-		if s.runs[i].needs == 0 {
-			ready <- i
-		}
-	}
-	if len(s.runs) == 0 {
-		close(ready)
-	}
-	var failed atomic.Bool
-	var group sync.WaitGroup
-	for range s.tasks {
-		group.Go(func() {
-			for i := range ready {
-				if !failed.Load() && !s.constraints(s.runs[i].from, s.runs[i].to, v) {
-					failed.Store(true)
-				}
-				for _, next := range s.runs[i].followers {
-					if waits[next].Add(-1) == 0 {
-						ready <- next
-					}
-				}
-				if left.Add(-1) == 0 {
-					close(ready)
-				}
-			}
-		})
-	}
-	group.Wait()
-	return v, !failed.Load()
-}
-
-// constraints solves some, and tells whether they hold. A wire counts as zero until it is known.
-func (s *solver) constraints(from, to int, v *cs.R1CSSolution) bool {
-	for i := from; i < to; i++ {
-		terms, r, o := s.terms(i)
-		a, b, c := &v.A[i], &v.B[i], &v.C[i]
-		s.add(terms[:r], v.W, a)
-		s.add(terms[r:o], v.W, b)
-		s.add(terms[o:], v.W, c)
-		at := s.unknown[i]
-		if at == 0 {
-			var product fr.Element
-			if !product.Mul(a, b).Equal(c) {
-				return false
-			}
-			continue
-		}
-		var value fr.Element
-		switch first := 2 * (at - 1); {
-		case first >= o:
-			value.Mul(a, b).Sub(&value, c)
-			c.Add(c, &value)
-		case first >= r:
-			if !factor(&value, b, a, c) {
-				return false
-			}
-		default:
-			if !factor(&value, a, b, c) {
-				return false
-			}
-		}
-		switch id := terms[2*at-2]; id {
-		case constraint.CoeffIdOne:
-		case constraint.CoeffIdMinusOne:
-			value.Neg(&value)
-		default:
-			value.Div(&value, &s.system.Coefficients[id])
-		}
-		v.W[terms[2*at-1]] = value
-	}
-	return true
-}
-
-// factor sets value to what is missing in a for a*b = c, and adds it. Where b is zero it is zero, as gnark has it.
-func factor(value, a, b, c *fr.Element) bool {
-	if b.IsZero() {
-		return c.IsZero()
-	}
-	value.Div(c, b).Sub(value, a)
-	a.Add(a, value)
-	return true
+	return v, s.inOrder(func(runs []int) bool { return s.abreast(runs, v) })
 }
 
 // fewTerms are added one by one.

@@ -2,11 +2,13 @@ package ledger
 
 import (
 	"math/big"
+	"runtime"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark-crypto/ecc/bn254/twistededwards"
 	"github.com/consensys/gnark/frontend"
 
+	"github.com/shale-cloud/shale/kernel/lanes"
 	"github.com/shale-cloud/shale/kernel/voucher"
 )
 
@@ -19,9 +21,11 @@ func (t *Transition) assignment() *Circuit {
 	for i, sibling := range t.path {
 		c.Path[i] = sibling
 	}
-	for i, s := range t.steps {
-		c.Slots[i] = s.slot(t.Domain)
-	}
+	lanes.InParallel(len(t.steps), runtime.GOMAXPROCS(0), func(from, to int) {
+		for i := from; i < to; i++ {
+			c.Slots[i] = t.steps[i].slot(t.Domain)
+		}
+	})
 	return c
 }
 
