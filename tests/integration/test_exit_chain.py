@@ -203,7 +203,7 @@ async def test_a_provider_whose_own_batch_is_faster_is_told(scene: Scene) -> Non
 
     done = await scene.exit(scene.rental(ours), faster)
     assert steps.count("settle") == 1
-    assert (done.way, done.proof) == (Way.PROVIDER, None)
+    assert (done.way, done.proof) == (Way.CLOSED, None)
     assert done.back == ours.order.collateral - ours.order.price.over(70)
     assert (done.rental.state, done.rental.settled_seconds) == (LeaseState.SETTLED, 70)
     assert await bench.reader.ledger_balance(bench.client_address) == done.back

@@ -30,11 +30,14 @@ Report = Callable[[str, str, str], None]
 
 
 class Way(Enum):
-    """How a lease was closed, or why it is not: WAITING, the window is open; NOTHING, its money was never locked."""
+    """How a lease was closed, or why it is not: WAITING, the window is open; NOTHING, its money was never locked.
+
+    CLOSED: it was, by its provider or by another try of ours, which the chain does not tell apart.
+    """
 
     WAITING = "waiting"
     NOTHING = "nothing"
-    PROVIDER = "provider"
+    CLOSED = "closed"
     REFUND = "refund"
     PROOF = "proof"
 
@@ -78,7 +81,7 @@ class Exiting:
         if record is None:
             return Exited(rental, Way.NOTHING)
         if record.closed:
-            return self._closed(rental, record, Way.PROVIDER)
+            return self._closed(rental, record, Way.CLOSED)
         record = await self._begin_window(rental, record, report)
         while (now := (await self.chain.heads()).time) < record.overdue_at:
             if not wait:
@@ -87,7 +90,7 @@ class Exiting:
             await self.clock.sleep_until(self.clock.steady() + pause)
             record = await self._present(rental)
             if record.closed:
-                return self._closed(rental, record, Way.PROVIDER)
+                return self._closed(rental, record, Way.CLOSED)
         if record.state is OnLedger.LOCKED:
             return await self._refund(rental, report)
         return await self._prove(rental, report)
@@ -117,7 +120,7 @@ class Exiting:
         except Refused:
             if not (record := await self._present(rental)).closed:
                 raise
-            return self._closed(rental, record, Way.PROVIDER)
+            return self._closed(rental, record, Way.CLOSED)
         report("refund", "done", receipt.tx)
         done = self._closed(rental, await self._present(rental), Way.REFUND)
         return replace(done, receipt=receipt)
@@ -132,12 +135,12 @@ class Exiting:
         domain = await self.prover.domain(places.chain_id, places.ledger)
         for attempt in range(_TRIES):
             if (root := await self._demand(rental, report)) is None:
-                return self._closed(rental, await self._present(rental), Way.PROVIDER)
+                return self._closed(rental, await self._present(rental), Way.CLOSED)
             report("tree", "started", "as it was at the demand, from the chain's events")
             leaves = await rebuild_at(self.chain, self.prover, provider, root)
             report("tree", "done", f"{len(leaves)} leaves, as the root of the demand proves")
             if (record := await self._present(rental)).closed:
-                return self._closed(rental, record, Way.PROVIDER)
+                return self._closed(rental, record, Way.CLOSED)
             operation = _close_of(rental, leaves)
 
             def told(part: str, done: int) -> None:
@@ -152,7 +155,7 @@ class Exiting:
             except Refused:
                 record = await self._present(rental)
                 if record.closed:
-                    return self._closed(rental, record, Way.PROVIDER)
+                    return self._closed(rental, record, Way.CLOSED)
                 if attempt == _TRIES - 1 or await self.chain.demanded_root(rental.id) == root:
                     raise
                 continue

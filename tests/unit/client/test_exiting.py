@@ -136,7 +136,14 @@ async def test_a_provider_that_closes_it_after_all_is_told(scene: Scene) -> None
     await end(scene)
     await scene.settle(Operation(scene.tree[0], False, True, None))
     done = await scene.exit()
-    assert (done.way, done.back) == (Way.PROVIDER, scene.rental.collateral - paid)
+    assert (done.way, done.back) == (Way.CLOSED, scene.rental.collateral - paid)
+
+
+async def test_a_try_after_our_own_proof_does_not_say_that_the_provider_closed_it(scene: Scene) -> None:
+    paid, _ = await overdue(scene)
+    assert (await scene.exit()).way is Way.PROOF
+    again = await scene.exit()
+    assert (again.way.value, again.back) == ("closed", scene.rental.collateral - paid)
 
 
 async def test_a_lease_that_never_got_to_the_chain_has_nothing_to_get_back(bench: Any) -> None:
@@ -245,7 +252,7 @@ async def test_a_provider_that_closes_first_after_all_is_told_at_any_step(scene:
             await scene.settle(Operation(scene.tree[0], False, True, None))
 
     done = await scene.exit(Watched(scene, close))
-    assert (done.way, done.back) == (Way.PROVIDER, scene.rental.collateral - paid)
+    assert (done.way, done.back) == (Way.CLOSED, scene.rental.collateral - paid)
     assert done.rental.state is LeaseState.SETTLED
     assert await scene.money() == done.back
 

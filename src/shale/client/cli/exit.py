@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "nothing": "it never got to the chain: nothing of yours is locked for it",
-    "provider": "it is closed on the chain already, by its provider or by a try before this one",
+    "closed": "it is closed on the chain already, by its provider or by a try before this one",
     "refund": "nothing was redeemed of it: refunded without a proof",
     "proof": "closed by a proof of your own",
 }
