@@ -16,8 +16,9 @@ from shale.chain.chain import Deployment
 from shale.chain.database import Database
 from shale.chain.deploy import deploy
 from shale.chain.devnet import CHAIN_ID, Devnet, fund
-from shale.chain.events import RANGE, Events, Log
+from shale.chain.events import RANGE, Events
 from shale.chain.fvm import FvmChain
+from shale.chain.log_store import Log
 from shale.chain.node import Node
 from shale.chain.rpc import NodeError, Rpc
 from shale.errors import Unavailable

@@ -2,19 +2,19 @@
 
 A scan goes from the deployment's block to the head in ranges that a node takes, and remembers the hash of each range's
 last block and of each block with a log. When one of those is no longer the chain's, all that was read from there on
-is forgotten and read again. Logs lie in the database, not in memory. That a node left some out can't be seen here:
-who reads them checks them against the contract's state.
+is forgotten and read again. Logs lie in the database, not in memory: each range is kept when it is read, so a scan
+that is cut goes on where it was, and whoever folds the oldest of them bounds what lies there. That a node left some out
+can't be seen here: who reads them checks them against the contract's state.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from shale.chain.complaints import complaint, is_pruned
 from shale.chain.database import Database
+from shale.chain.log_store import START, Log, LogStore
 from shale.chain.node import Header, Node
 from shale.chain.rpc import NodeError, TooMuch
 from shale.errors import Unavailable
@@ -22,25 +22,11 @@ from shale.units import Address
 
 RANGE = 2880
 """Blocks in one question at most: what Lotus and Forest take by default, a day of Filecoin."""
-MAX_LOGS = 200_000
-"""Of one scan, so that no node fills the disk; a provider with fewer than that many operations has years to go."""
+MAX_LOGS = 50_000
+"""In one answer: more than fit into one that is read to its end."""
 _MAX_ROLLBACKS = 5
-_CHECKPOINTS = 200
-"""Newest ones that are kept, beside those of blocks that aren't final."""
 
 Topics = Sequence[str | Sequence[str] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """An event in a block of the present chain. Topics and data are 0x-hex."""
-
-    block: int
-    place: int
-    block_hash: str
-    tx: str
-    topics: tuple[str, ...]
-    data: str
 
 
 class Events:
@@ -50,58 +36,47 @@ class Events:
         self, node: Node, database: Database, name: str, address: Address, filters: Sequence[Topics], start: int
     ) -> None:
         self._node = node
-        self._database = database
-        self._name = name
+        self.store = LogStore(database, name, start)
         self._address = address
         self._filters = filters
         self._start = start
         self._range = RANGE
 
-    async def sync(self) -> int:
+    async def sync(self, room: Callable[[int], Awaitable[None]] | None = None) -> int:
         """Read on to the head; the last block that is read.
 
+        `room` is called before each range with the last final block: it may fold what lies there.
         Raises Unavailable when the node doesn't answer, contradicts itself, or doesn't keep what is so long ago.
         """
         for _ in range(_MAX_ROLLBACKS):
             await self._roll_back()
             head = await self._head()
             final = await self._node.final(head)
-            while (at := self._next()) <= head:
+            while (at := self.store.next()) <= head:
+                if room is not None:
+                    await room(final)
                 if not await self._read(at, head, final):
                     break  # the chain moved while it was read
             else:
-                self._prune(final)
-                return max(head, self._next() - 1)
+                return max(head, self.store.next() - 1)
         raise Unavailable(f"the node at {self._node.rpc.place} changes its chain all the time", "use another node")
 
     def logs(self, topic: str | None = None) -> Iterator[Log]:
         """What was read, in the chain's order; of one kind if its topic is given."""
-        after = (-1, -1)
-        while True:
-            with self._database.read() as connection:
-                rows = connection.execute(
-                    "SELECT * FROM logs WHERE scan = ? AND (block, place) > (?, ?) ORDER BY block, place LIMIT 500",
-                    (self._name, *after),
-                ).fetchall()
-            for row in rows:
-                found = Log(
-                    row["block"], row["place"], row["hash"], row["tx"], tuple(json.loads(row["topics"])), row["data"]
-                )
-                if topic is None or found.topics[0] == topic:
-                    yield found
-            if not rows:
-                return
-            after = (rows[-1]["block"], rows[-1]["place"])
+        after = START
+        while rows := self.store.page(after):
+            after = rows[-1].position
+            yield from (row for row in rows if topic is None or row.topics[0] == topic)
 
     async def _head(self) -> int:
         """The newest block to read. A node that is behind what was read before has nothing new for us."""
-        return max(await self._node.head(), self._next() - 1)
+        return max(await self._node.head(), self.store.next() - 1)
 
     async def _roll_back(self) -> None:
         """Forget what isn't the chain's any more: all behind the newest checkpoint that still is."""
         head = await self._node.head()
         good, moved = self._start - 1, False
-        for block, known in self._checkpoints():
+        for block, known in self.store.checkpoints():
             if block > head:
                 continue  # a node that is behind can't say
             found = await self._node.header(block)
@@ -110,7 +85,7 @@ class Events:
                 break
             moved = True
         if moved:
-            self._forget(good)
+            self.store.forget(good)
 
     async def _read(self, at: int, head: int, final: int) -> bool:
         """Read one range; False when the chain moved meanwhile."""
@@ -131,7 +106,7 @@ class Events:
             return False
         if self._range < RANGE:
             self._range = min(RANGE, self._range * 2)
-        self._keep(found, end, before)
+        self._keep(found, end, before, final)
         return True
 
     async def _are_there(self, found: list[Log], final: int) -> bool:
@@ -182,7 +157,7 @@ class Events:
             raise self._node.nonsense("a log that was not asked for")
         return found
 
-    def _keep(self, found: list[Log], end: int, last: Header | None) -> None:
+    def _keep(self, found: list[Log], end: int, last: Header | None, final: int) -> None:
         hashes = {log.block: log.block_hash for log in found}
         if any(hashes[log.block] != log.block_hash for log in found):
             raise self._node.nonsense("two blocks in the place of one")
@@ -190,49 +165,7 @@ class Events:
             raise self._node.nonsense("a log of another block")
         if last is not None:
             hashes[last.number] = last.hash
-        with self._database.write() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO logs (scan, block, place, hash, tx, topics, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (self._name, log.block, log.place, log.block_hash, log.tx, json.dumps(log.topics), log.data)
-                    for log in found
-                ],
-            )
-            connection.executemany(
-                "INSERT OR REPLACE INTO checkpoints (scan, block, hash) VALUES (?, ?, ?)",
-                [(self._name, block, block_hash) for block, block_hash in hashes.items()],
-            )
-            connection.execute("INSERT OR REPLACE INTO scans (name, next) VALUES (?, ?)", (self._name, end + 1))
-            count = connection.execute("SELECT count(*) FROM logs WHERE scan = ?", (self._name,)).fetchone()[0]
-            if count > MAX_LOGS:
-                raise Unavailable(f"the contract has over {MAX_LOGS} events of {self._name}", "use another node")
-
-    def _next(self) -> int:
-        with self._database.read() as connection:
-            row = connection.execute("SELECT next FROM scans WHERE name = ?", (self._name,)).fetchone()
-        return row[0] if row else self._start
-
-    def _checkpoints(self) -> list[tuple[int, str]]:
-        """Newest first."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT block, hash FROM checkpoints WHERE scan = ? ORDER BY block DESC", (self._name,)
-            ).fetchall()
-        return [(row[0], row[1]) for row in rows]
-
-    def _forget(self, block: int) -> None:
-        """All behind this block."""
-        with self._database.write() as connection:
-            connection.execute("DELETE FROM logs WHERE scan = ? AND block > ?", (self._name, block))
-            connection.execute("DELETE FROM checkpoints WHERE scan = ? AND block > ?", (self._name, block))
-            connection.execute("INSERT OR REPLACE INTO scans (name, next) VALUES (?, ?)", (self._name, block + 1))
-
-    def _prune(self, final: int) -> None:
-        """Of final blocks the newest checkpoints are enough."""
-        old = [block for block, _ in self._checkpoints() if block <= final][_CHECKPOINTS:]
-        if old:
-            with self._database.write() as connection:
-                connection.execute("DELETE FROM checkpoints WHERE scan = ? AND block <= ?", (self._name, old[0]))
+        self.store.keep(found, end, hashes, final)
 
 
 def _matches(found: Sequence[str], wanted: Topics) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shale.chain.abi import Entry
 from shale.chain.chain import LeaseRecord, OnLedger, Opening, ProviderRecord, Shard
-from shale.chain.events import Log
+from shale.chain.log_store import Log
 from shale.errors import InputRefused
 from shale.market.lease import EndReason
 from shale.market.order import PayKey, text_of

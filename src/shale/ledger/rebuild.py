@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shale.chain.chain import Chain, Shard
 from shale.errors import Refused
 from shale.payments.batch import Leaf
-from shale.payments.history import ShardHistory, tree_of
+from shale.payments.history import ShardHistory
 from shale.proofs.prover import Prover
 from shale.units import Address
 
@@ -28,7 +28,7 @@ async def rebuild(chain: Chain, prover: Prover, provider: Address) -> Rebuilt:
     """The provider's present tree. Raises Refused when the node's events don't lead to the root on chain."""
     for _ in range(_TRIES):
         history = await chain.shard_history(provider)
-        leaves = tree_of(history.events)
+        leaves = history.tree()
         shard = await chain.shard(provider)
         if int(await prover.root(leaves), 16) == int(shard.root, 16):
             return Rebuilt(tuple(leaves), shard, history)
@@ -43,7 +43,7 @@ async def rebuild_at(chain: Chain, prover: Prover, provider: Address, root: str)
 
     Raises Refused when the node's events don't lead to it.
     """
-    leaves = tree_of((await chain.shard_history(provider, root)).events)
+    leaves = (await chain.shard_history(provider, root)).tree()
     if int(await prover.root(leaves), 16) != int(root, 16):
         raise Refused(
             "the tree that follows from the chain's events never had the root that the ledger names",

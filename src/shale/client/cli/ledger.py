@@ -56,7 +56,7 @@ def rebuild(provider: str | None, as_json: bool) -> None:
                 "provider_f410": filecoin_form(operator),
                 "root": rebuilt.shard.root,
                 "block": rebuilt.history.until,
-                "batches": len(rebuilt.history.batches),
+                "batches": rebuilt.history.count,
                 "owed_attofil": str(rebuilt.shard.owed.value),
                 "demanded": rebuilt.shard.demanded,
                 "leaves": [
@@ -74,7 +74,7 @@ def rebuild(provider: str | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{operator}: {len(rebuilt.leaves)} leaves after {len(rebuilt.history.batches)} batches")
+    click.echo(f"{operator}: {len(rebuilt.leaves)} leaves after {rebuilt.history.count} batches")
     click.echo(f"their root is the one on chain: {rebuilt.shard.root}")
     if exited:
         click.echo(f"{len(exited)} of them are of leases that their clients left: closed, and there for ever")
