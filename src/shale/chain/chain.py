@@ -80,9 +80,9 @@ class OnLedger(IntEnum):
 class LeaseRecord:
     """A lease as the chain has it.
 
-    `opened_at` is when its deposit was locked, `overdue_at` when anyone may close it. `ended_at` is 0 unless a party's End
-    is on chain; a close carries a reason too. `paid`, `seconds` and `closed_at` are written at the close: until then they
-    are 0.
+    `opened_at` is when its deposit was locked, `overdue_at` when anyone may close it. `ended_at` is 0 unless a party's
+    End is on chain; a close carries a reason too. `paid`, `seconds` and `closed_at` are written at the close: until
+    then they are 0.
     """
 
     client: Address
