@@ -160,6 +160,14 @@ class Chain(Protocol):
 
     async def retire(self) -> Receipt: ...
 
+    async def bind_miner(self, miner: int) -> Receipt:
+        """Bind the registered operator to a miner that it, or who authorized it, controls; 0 unbinds."""
+        ...
+
+    async def revoke(self, miner: int, operator: Address) -> Receipt:
+        """Take an authorization back, as who gave it or who controls the miner; it unbinds what it bound."""
+        ...
+
     async def authorize(self, miner: int, operator: Address) -> Receipt:
         """Vouch, as who controls a miner, that `operator` acts for it."""
         ...

@@ -111,6 +111,12 @@ class FvmChain:
     async def retire(self) -> Receipt:
         return await self._send(self._registry, "retire")
 
+    async def bind_miner(self, miner: int) -> Receipt:
+        return await self._send(self._registry, "bindMiner", miner)
+
+    async def revoke(self, miner: int, operator: Address) -> Receipt:
+        return await self._send(self._registry, "revoke", miner, operator)
+
     async def authorize(self, miner: int, operator: Address) -> Receipt:
         return await self._send(self._registry, "authorize", miner, operator)
 
