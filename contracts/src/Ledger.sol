@@ -119,13 +119,13 @@ contract Ledger is ILedger {
         if (block.timestamp >= record.overdueAt) revert LeaseOverdue(leaseId, record.overdueAt);
         uint256 raised = uint256(record.deposit) + amount;
         if (raised > type(uint96).max) revert DepositTooLarge(raised);
-        uint256 term = uint256(record.term) + extraSeconds;
+        // The market extends no lease that was ended, so that this is its term (and never less than 0).
+        uint256 term = uint256(record.overdueAt) - record.openedAt - WINDOW + extraSeconds;
         if (term > MAX_TERM) revert TermTooLong(term);
         if (msg.value == 0) _debit(record.client, amount);
         else if (msg.value != amount) revert WrongValue(amount, msg.value);
         // Both fit by the bounds above: an overdue time lies at most a term and a window ahead of some block's time.
         record.deposit = uint96(raised);
-        record.term = uint32(term);
         record.overdueAt += uint48(extraSeconds);
         _shards[record.provider].held += amount;
         emit DepositRaised(leaseId, uint96(raised), record.overdueAt);

@@ -337,12 +337,16 @@ contract Market is IMarket, EIP712 {
         return uint256(order.price) * order.maxSeconds;
     }
 
-    /// @dev A voucher's seconds are only the client's word; what was paid for them bounds what they count for.
-    function _weigh(uint96 price, ILedger.Lease memory account) private pure returns (uint64) {
+    /// @dev A voucher's seconds are only the client's word; what was paid for them, and the time that passed on chain
+    /// while the lease was there, bound what they count for.
+    function _weigh(uint96 price, ILedger.Lease memory account) private pure returns (uint64 weight) {
         if (price == 0) return 0;
+        weight = account.numSeconds;
         uint256 bought = account.paid / price;
-        // forge-lint: disable-next-line(unsafe-typecast) (the smaller of the two is a uint64)
-        return bought < account.numSeconds ? uint64(bought) : account.numSeconds;
+        // forge-lint: disable-next-line(unsafe-typecast) (below a uint64)
+        if (bought < weight) weight = uint64(bought);
+        uint64 passed = account.closedAt - account.openedAt;
+        if (passed < weight) weight = passed;
     }
 
     /// @dev The nonce's bit in its word of 256.

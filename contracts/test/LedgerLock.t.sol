@@ -95,6 +95,7 @@ contract LedgerLockTest is Fixture {
         ILedger.Lease memory lease = ledger.leaseOf(leaseId);
         vm.assertEq(lease.client, client);
         vm.assertEq(lease.overdueAt, START + MAX_SECONDS + WINDOW);
+        vm.assertEq(lease.openedAt, START);
         vm.assertEq(uint256(lease.state), uint256(ILedger.State.Locked));
         vm.assertEq(lease.provider, provider);
         vm.assertEq(lease.deposit, COLLATERAL);

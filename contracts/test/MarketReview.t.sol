@@ -8,9 +8,15 @@ import {MarketFixture} from "./support/MarketFixture.sol";
 
 /// @notice Reviews and what they weigh.
 contract MarketReviewTest is MarketFixture {
-    /// @dev A lease closed in the ledger, for which vouchers confirm `paid` and `numSeconds`.
+    /// @dev A lease closed in the ledger after its whole term, for which vouchers confirm `paid` and `numSeconds`.
     function closed(uint64 nonce, uint96 paid, uint64 numSeconds) private {
+        closed(nonce, paid, numSeconds, MAX_SECONDS);
+    }
+
+    function closed(uint64 nonce, uint96 paid, uint64 numSeconds, uint64 passed) private {
+        vm.warp(START);
         Op memory op = opOf(open(orderOf(nonce)), INSERT | CLAIM | CLOSE, paid);
+        vm.warp(START + passed);
         op.numSeconds = numSeconds;
         settleAs(provider, paid, one(op));
     }
@@ -38,16 +44,53 @@ contract MarketReviewTest is MarketFixture {
         vm.assertEq(amountStars, (60 * 5 + 30 * 2) * uint256(PRICE));
     }
 
-    function testFuzz_only_paid_seconds_weigh(uint96 amount, uint64 numSeconds) public {
+    function testFuzz_only_paid_seconds_that_passed_weigh(uint96 amount, uint64 numSeconds, uint32 time)
+        public
+    {
         uint96 paid = uint96(bound(amount, 0, COLLATERAL));
-        closed(20, paid, numSeconds);
+        uint256 passed = bound(time, 0, 2 * MAX_SECONDS);
+        closed(20, paid, numSeconds, uint64(passed));
         vm.prank(client);
         market.review(orderOf(20), 5, "");
         (, uint96 weight,, uint128 total,) = market.ratingOf(provider);
         uint256 bought = paid / PRICE;
-        vm.assertEq(weight, bought < numSeconds ? bought : numSeconds);
+        uint256 least = bought < numSeconds ? bought : numSeconds;
+        vm.assertEq(weight, least < passed ? least : passed);
         vm.assertTrue(weight <= MAX_SECONDS);
         vm.assertEq(total, paid);
+    }
+
+    function test_ten_years_in_one_block_weigh_nothing() public {
+        order.price = 1;
+        order.maxSeconds = 10 * 365 days;
+        rebind();
+        Op memory op = opOf(openSigned(), INSERT | CLAIM | CLOSE, uint96(order.maxSeconds));
+        op.numSeconds = order.maxSeconds;
+        settleAs(provider, order.maxSeconds, one(op));
+        vm.prank(client);
+        market.review(order, 5, "");
+        (uint64 count, uint96 weight,, uint128 amount,) = market.ratingOf(provider);
+        vm.assertEq(count, 1);
+        vm.assertEq(weight, 0);
+        vm.assertEq(amount, 315_360_000);
+    }
+
+    function test_time_counts_from_the_lock_whatever_extensions_and_ends_move() public {
+        uint256 leaseId = open(orderOf(20));
+        vm.warp(START + 10);
+        vm.prank(client);
+        market.topUp(orderOf(20), 600);
+        vm.warp(START + 50);
+        vm.prank(client);
+        market.endLease(leaseId, 1);
+        vm.warp(START + 70);
+        Op memory op = opOf(leaseId, INSERT | CLAIM | CLOSE, 600 * PRICE);
+        settleAs(provider, 600 * uint256(PRICE), one(op));
+        vm.assertEq(ledger.leaseOf(leaseId).openedAt, START);
+        vm.prank(client);
+        market.review(orderOf(20), 5, "");
+        (, uint96 weight,,,) = market.ratingOf(provider);
+        vm.assertEq(weight, 70);
     }
 
     function test_free_lease_gives_no_weight() public {

@@ -4,7 +4,14 @@ pragma solidity ^0.8.24;
 import {Registry} from "../src/Registry.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {vm} from "./support/Forge.sol";
-import {CallActorId, FixedAnswer, Miners, RevertingActor} from "./support/MinerPrecompile.sol";
+import {
+    CallActorId,
+    CallFixedMiner,
+    FixedAnswer,
+    FixedMiner,
+    Miners,
+    RevertingActor
+} from "./support/MinerPrecompile.sol";
 
 /// @notice Binding an operator to its miner, directly or through an authorization, and asking again.
 contract RegistryMinerTest {
@@ -261,20 +268,61 @@ contract RegistryMinerTest {
         recheckUnanswered();
         vm.etch(CALL_ACTOR_ID, "");
         recheckUnanswered();
-        vm.etch(
-            CALL_ACTOR_ID, address(new FixedAnswer(abi.encode(int256(0), uint64(0x51), bytes(hex"01")))).code
-        );
+        etchMiner(abi.encode(int256(0), uint64(0x51), bytes(hex"01")));
         recheckUnanswered();
-        vm.etch(
-            CALL_ACTOR_ID, address(new FixedAnswer(abi.encode(int256(7), uint64(0x51), bytes(hex"f4")))).code
-        );
+        etchMiner(abi.encode(int256(7), uint64(0x51), bytes(hex"f4")));
         recheckUnanswered();
+        etchMiner(abi.encode(int256(0), uint64(0x51), bytes(hex"f4")));
+        registry.recheck(OPERATOR);
+        vm.assertEq(minerOf(OPERATOR), 0);
+    }
+
+    // What is a miner
+
+    function test_contract_that_answers_as_a_miner_is_none() public {
+        miners.setActor(5555, OPERATOR, true);
+        miners.setActor(5555, OWNER, true);
+        refused(5555, OPERATOR);
+        register(5555);
+        refused(5555, OWNER);
+        vm.prank(OWNER);
+        registry.authorize(5555, OPERATOR);
+        register(0);
+        refused(5555, OPERATOR);
+        vm.prank(OPERATOR);
+        registry.bindMiner(5555);
+    }
+
+    function testFuzz_every_miner_that_the_power_actor_knows_is_one(uint64 minerId) public {
+        if (minerId == 0 || minerId == 4 || minerId == 99) return;
+        miners.set(minerId, OPERATOR, true);
+        register(minerId);
+        vm.assertEq(minerOf(OPERATOR), minerId);
+    }
+
+    function test_unclear_answer_about_power_is_refused() public {
+        bytes[5] memory answers = [
+            abi.encode(int256(0), uint64(0x51), bytes(hex"f5")),
+            abi.encode(int256(0), uint64(0x51), bytes(hex"82")),
+            abi.encode(int256(0), uint64(0x51), bytes(hex"8340f4f4")),
+            abi.encode(int256(16), uint64(0x51), bytes(hex"8240f4")),
+            abi.encode(int256(0), uint64(0x55), bytes(hex"8240f4"))
+        ];
+        for (uint256 i = 0; i < answers.length; ++i) {
+            vm.etch(CALL_ACTOR_ID, address(new FixedAnswer(answers[i])).code);
+            refused(MINER, OPERATOR);
+            register(MINER);
+        }
     }
 
     // Answers of the precompile
 
+    function etchMiner(bytes memory answer) private {
+        vm.etch(CALL_ACTOR_ID, address(new CallFixedMiner(new FixedMiner(answer))).code);
+    }
+
     function assertAnswer(bytes memory answer, bool isTaken) private {
-        vm.etch(CALL_ACTOR_ID, address(new FixedAnswer(answer)).code);
+        etchMiner(answer);
         if (!isTaken) {
             vm.expectRevert(abi.encodeWithSelector(IRegistry.NotMinerController.selector, MINER, OPERATOR));
         }

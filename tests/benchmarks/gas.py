@@ -106,6 +106,48 @@ def settlement(count: int) -> Operation:
     )  # fmt: skip
 
 
+def claims(count: int) -> Operation:
+    """A batch that redeems more of leases that run on: only read are their records; roots and earnings are written."""
+    return Operation(
+        f"claim of {count} running", snapshot("Ledger", f"settle: {count} claim{'' if count == 1 else 's'}"),
+        650 + 54 * count, (LEDGER, VERIFIER), leases=count, changed=3, seen=3 * count, writes=1, reads=count,
+        events=count + 1, proofs=1,
+    )  # fmt: skip
+
+
+def by_transactions() -> list[Operation]:
+    """An order that goes over the chain, without signatures, and a lease that ends there."""
+    order, pair = Operation("", 0, 520, (MARKET,), writes=1), (MARKET, LEDGER)
+    return [
+        replace(order, name="createOrder", gas=snapshot("Market", "createOrder"), new=2, seen=1, writes=2),
+        replace(order, name="acceptOrder", gas=snapshot("Market", "acceptOrder"), size=650, changed=1),
+        Operation(
+            "confirmOrder", snapshot("Market", "confirmOrder"), 650, pair, new=3, changed=3, seen=1, writes=4, events=3,
+        ),
+        replace(order, name="cancelOrder", gas=snapshot("Market", "cancelOrder"), changed=1, seen=1, reads=1),
+        Operation("endLease", snapshot("Market", "endLease"), 68, pair, new=1, changed=1, seen=2, writes=2),
+        Operation(
+            "endLeaseSigned", snapshot("Market", "endLeaseSigned"), 360, pair, new=1, changed=1, seen=2, writes=2,
+            signatures=1,
+        ),
+    ]  # fmt: skip
+
+
+def of_the_registry() -> list[Operation]:
+    """A question to a miner is two calls: of the power actor and of the miner, whose code and state are native."""
+    plain = Operation("", 0, 324, (REGISTRY,), changed=4, seen=1, writes=4)
+    asks = Operation("", 0, 68, (REGISTRY,), seen=3, writes=1, reads=2, transfers=2)
+    return [
+        replace(plain, name="register", gas=snapshot("Registry", "register"), changed=1, new=8, writes=9),
+        replace(plain, name="update", gas=snapshot("Registry", "update")),
+        replace(plain, name="retire", gas=snapshot("Registry", "retire"), size=36, changed=1, seen=0, writes=1),
+        replace(asks, name="authorize", gas=snapshot("Registry", "authorize"), new=1),
+        replace(asks, name="bindMiner", gas=snapshot("Registry", "bindMiner"), changed=1, new=1, writes=2, transfers=4),
+        replace(asks, name="recheck", gas=snapshot("Registry", "recheck")),
+        replace(asks, name="revoke", gas=snapshot("Registry", "revoke"), changed=3, writes=3, transfers=0),
+    ]
+
+
 def operations() -> list[Operation]:
     ledger = Operation("", 0, 68, (LEDGER,), changed=1, writes=1)
     return [
@@ -113,29 +155,38 @@ def operations() -> list[Operation]:
         replace(ledger, name="withdraw", gas=snapshot("Ledger", "withdraw"), transfers=1),
         opening(1),
         opening(40),
+        *by_transactions(),
         Operation(
             "topUp", snapshot("Market", "topUp"), 610, (MARKET, LEDGER), changed=4, seen=2, writes=3, reads=1, events=2,
         ),
         settlement(1),
         settlement(64),
         settlement(256),
+        claims(1),
+        claims(64),
         Operation("refund of 1", snapshot("Ledger", "refund: 1"), 132, (LEDGER,), changed=3, seen=2, writes=3),
         Operation("demandClose", snapshot("Ledger", "demandClose"), 36, (LEDGER,), new=2, seen=4, writes=2, reads=1),
+        Operation(
+            "exit of 1", snapshot("Ledger", "settle: exit of 1"), 704, (LEDGER, VERIFIER), changed=5, seen=4, writes=3,
+            reads=1, events=3, proofs=1,
+        ),
         Operation(
             "collect", snapshot("Ledger", "collect"), 36, (LEDGER, REGISTRY), changed=1, seen=1, writes=1, reads=1,
             transfers=1,
         ),
         Operation("review", snapshot("Market", "review"), 740, (MARKET, LEDGER), new=3, seen=3, writes=2, reads=1),
+        *of_the_registry(),
     ]  # fmt: skip
 
 
-def life(batch: int, own: bool, high: float = 0.5) -> float:
-    """Filecoin gas of one lease, opened among forty (or alone) and settled once, at its end, in a batch of that size.
+def life(batch: int, own: bool, high: float = 0.5, alone: bool = False) -> float:
+    """Filecoin gas of one lease, opened among forty and settled once, at its end, in a batch of that size.
 
-    `own`: with a deposit and a withdrawal for this lease alone, as in the life of a rail.
+    `own`: with a deposit and a withdrawal for this lease alone, as in the life of a rail. `alone`: opened by itself, as
+    always for a batch of one.
     """
     shared = {item.name: item for item in operations()}
-    names = ["openLeases of 1" if batch == 1 else "openLeases of 40", f"settle of {batch}"]
+    names = ["openLeases of 1" if alone or batch == 1 else "openLeases of 40", f"settle of {batch}"]
     total = sum(shared[name].fvm(high) / shared[name].leases for name in names)
     total += shared["collect"].fvm(high) / batch
     return total + (shared["deposit"].fvm(high) + shared["withdraw"].fvm(high) if own else 0)
@@ -148,13 +199,17 @@ def rows() -> list[Row]:
         found.append(row(f"{item.name}, FVM estimate", item.fvm() / item.leases / MILLION, "M gas a lease"))
     for batch in (1, 64, 256):
         for own in (False, True):
-            words = ", its own deposit and withdrawal" if own else ""
-            goal = FILECOIN_PAY / 4 / MILLION if batch == 256 else None
-            spread = " to ".join(f"{life(batch, own, high) / MILLION:.0f}" for high in (0, 1))
-            found.append(
-                row(
-                    f"a lease's life at {batch}{words} ({spread})", life(batch, own) / MILLION, "M gas",
-                    peer="a rail of Filecoin Pay", peer_value=FILECOIN_PAY / MILLION, at_most=goal,
-                )
-            )  # fmt: skip
+            for alone in (True,) if batch == 1 else (False, True):
+                words = ", opened alone" if alone else ", opened among 40"
+                words += ", its own deposit and withdrawal" if own else ""
+                # The goal is for leases that share their opening.
+                goal = FILECOIN_PAY / 4 / MILLION if batch == 256 and not alone else None
+                spread = " to ".join(f"{life(batch, own, high, alone) / MILLION:.0f}" for high in (0, 1))
+                found.append(
+                    row(
+                        f"a lease's life at {batch}{words} ({spread})",
+                        life(batch, own, alone=alone) / MILLION, "M gas",
+                        peer="a rail of Filecoin Pay", peer_value=FILECOIN_PAY / MILLION, at_most=goal,
+                    )
+                )  # fmt: skip
     return found

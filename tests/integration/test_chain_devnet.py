@@ -178,3 +178,30 @@ async def test_deploying_twice_gives_two_markets(running: DevnetStatus, deployme
     again = await deploy(running.rpc_url, None)
     assert again.market != deployment.market
     assert again.block > deployment.block
+
+
+async def test_a_verifier_of_other_code_is_told_and_a_good_one_is_compared_once(
+    running: DevnetStatus, tmp_path: Path
+) -> None:
+    places = await deploy(running.rpc_url, None)
+    noted, rpc = tmp_path / "devnet.checked", Rpc(running.rpc_url)
+    chain, fresh = (FvmChain(places, running.rpc_url, None, checked=path) for path in (noted, tmp_path / "other"))
+    await chain.check()
+    await rpc.call("anvil_setCode", places.verifiers[2], "0x00")
+    await chain.check()
+    with pytest.raises(ConfigError, match="batches of 64 isn't this version's"):
+        await fresh.check()
+    noted.write_bytes(b"0" * 64)
+    with pytest.raises(ConfigError, match="batches of 64"):
+        await chain.check()
+    for each in (chain, fresh, rpc):
+        await each.close()
+
+
+async def test_a_verifier_that_the_ledger_does_not_ask_is_told(running: DevnetStatus, deployment: Deployment) -> None:
+    other = await deploy(running.rpc_url, None)
+    verifiers = (*deployment.verifiers[:3], other.verifiers[3])
+    chain = FvmChain(replace(deployment, verifiers=verifiers), running.rpc_url, None)
+    with pytest.raises(ConfigError, match="another verifier for batches of 256"):
+        await chain.check()
+    await chain.close()

@@ -80,6 +80,7 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
     assert batch is not None
     operations = batch.operations
     proof = await bench.prove([], operations, batch.size, batch.window)
+    await bench.pass_time(130)
     assert proof.old_root == shard.root
     await bench.provider.settle(me, operations, proof)
 

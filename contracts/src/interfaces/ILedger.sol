@@ -19,6 +19,7 @@ interface ILedger {
     /// @param paid What the provider earned, written at close, like all below.
     /// @param numSeconds Seconds that the client's vouchers confirmed.
     /// @param reason End reason by the word of who closed it; 0 if not given.
+    /// @param openedAt When the deposit was locked; kept after the close.
     struct Lease {
         address client;
         uint64 overdueAt;
@@ -30,6 +31,7 @@ interface ILedger {
         uint64 numSeconds;
         uint8 reason;
         uint64 closedAt;
+        uint64 openedAt;
     }
 
     /// @notice A lease to be opened.

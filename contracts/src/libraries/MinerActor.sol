@@ -12,32 +12,67 @@ library MinerActor {
 
     /// @dev FEVM's call_actor_id, to be reached by DELEGATECALL (FIP-0054, "Precompiles").
     address private constant CALL_ACTOR_ID = 0xfe00000000000000000000000000000000000005;
-    /// @dev FRC-42 number of IsControllingAddress.
+    /// @dev The storage power actor, f04: it knows every miner actor from its creation.
+    uint64 private constant POWER_ACTOR = 4;
+    /// @dev FRC-42 numbers of the exported methods.
     uint64 private constant IS_CONTROLLING_ADDRESS = 348244887;
+    uint64 private constant MINER_RAW_POWER = 3753401894;
     uint64 private constant READ_ONLY = 1;
     uint64 private constant CBOR = 0x51;
     uint64 private constant DAG_CBOR = 0x71;
+    bytes1 private constant CBOR_PAIR = 0x82;
     bytes1 private constant CBOR_FALSE = 0xf4;
     bytes1 private constant CBOR_TRUE = 0xf5;
-    /// @dev ABI of (int256 exit, uint64 codec, bytes value) with one byte of value: head of 3 words, length, data.
+    /// @dev ABI of (int256 exit, uint64 codec, bytes value) with 1 to 32 bytes of value: head of 3 words, length, data.
     uint256 private constant ANSWER_LENGTH = 160;
 
-    /// @notice Whether `controller` is an owner, worker or control address of miner f0`minerId`.
-    /// @dev Not a view only because the precompile wants a delegatecall.
+    /// @notice Whether f0`minerId` is a miner and `controller` its owner, worker or control address.
+    /// @dev Not a view only because the precompile wants a delegatecall. Any contract can answer to a miner's
+    /// methods, so the power actor is asked first: it has a claim for each miner that it made, and for nothing else.
     function isControlledBy(uint64 minerId, address controller) internal returns (Answer) {
-        bytes memory call =
-            abi.encode(IS_CONTROLLING_ADDRESS, uint256(0), READ_ONLY, CBOR, cborAddress(controller), minerId);
-        // A delegatecall, yet to a constant precompile, which has no code that could run on our storage.
-        (bool success, bytes memory answer) = CALL_ACTOR_ID.delegatecall(call);
-        if (!success || answer.length != ANSWER_LENGTH) return Answer.Unknown;
-        (uint256 exit, uint256 codec, uint256 offset, uint256 length, bytes32 value) =
-            abi.decode(answer, (uint256, uint256, uint256, uint256, bytes32));
-        // Exit codes: negative from the system (no such actor), positive from the actor, 0 for success.
-        if (exit != 0 || (codec != CBOR && codec != DAG_CBOR) || offset != 0x60 || length != 1) {
-            return Answer.Unknown;
-        }
+        if (!isMiner(minerId)) return Answer.Unknown;
+        (uint256 length, bytes32 value) = _ask(minerId, IS_CONTROLLING_ADDRESS, cborAddress(controller));
+        if (length != 1) return Answer.Unknown;
         if (value[0] == CBOR_TRUE) return Answer.Yes;
         return value[0] == CBOR_FALSE ? Answer.No : Answer.Unknown;
+    }
+
+    /// @notice Whether the power actor has a claim for this actor, be its power 0.
+    /// @dev The answer is [raw power: bytes, meets the minimum: bool]; it fails where there is no claim.
+    function isMiner(uint64 minerId) internal returns (bool) {
+        (uint256 length, bytes32 value) = _ask(POWER_ACTOR, MINER_RAW_POWER, cborUint(minerId));
+        return length > 2 && value[0] == CBOR_PAIR;
+    }
+
+    /// @dev Calls a method of a native actor; the length of what it answers is 0 unless that is clear and short.
+    function _ask(uint64 actor, uint64 method, bytes memory params)
+        private
+        returns (uint256 length, bytes32 value)
+    {
+        bytes memory call = abi.encode(method, uint256(0), READ_ONLY, CBOR, params, actor);
+        // A delegatecall, yet to a constant precompile, which has no code that could run on our storage.
+        (bool success, bytes memory answer) = CALL_ACTOR_ID.delegatecall(call);
+        if (!success || answer.length != ANSWER_LENGTH) return (0, 0);
+        uint256 exit;
+        uint256 codec;
+        uint256 offset;
+        (exit, codec, offset, length, value) =
+            abi.decode(answer, (uint256, uint256, uint256, uint256, bytes32));
+        // Exit codes: negative from the system (no such actor), positive from the actor, 0 for success.
+        if (exit != 0 || (codec != CBOR && codec != DAG_CBOR) || offset != 0x60 || length > 32) {
+            return (0, 0);
+        }
+    }
+
+    /// @notice A number in the shortest form of CBOR, as DAG-CBOR has it.
+    function cborUint(uint64 number) internal pure returns (bytes memory) {
+        // forge-lint: disable-start(unsafe-typecast) (each fits by the condition before it)
+        if (number < 24) return abi.encodePacked(uint8(number));
+        if (number <= type(uint8).max) return abi.encodePacked(hex"18", uint8(number));
+        if (number <= type(uint16).max) return abi.encodePacked(hex"19", uint16(number));
+        if (number <= type(uint32).max) return abi.encodePacked(hex"1a", uint32(number));
+        // forge-lint: disable-end(unsafe-typecast)
+        return abi.encodePacked(hex"1b", number);
     }
 
     /// @notice The Filecoin address of an EVM caller, as a CBOR byte string.

@@ -7,13 +7,13 @@ import {ILedger} from "../interfaces/ILedger.sol";
 uint64 constant MAX_TERM = 10 * 365 days;
 
 /// @notice A lease in three slots, of which an insert or a close rewrites only the last.
-/// @param term Seconds that the deposit was locked for, extensions included.
+/// @param openedAt The block's time at the lock. Until an End the term is what lies from it to a window before `overdueAt`.
 /// @param result While open: 31 bytes of the payment key's hash, then the state. Closed: closedAt u64 ‖ reason u8 ‖
 /// numSeconds u64 ‖ paid u96 ‖ state u8, right-aligned.
 struct Record {
     address client;
     uint48 overdueAt;
-    uint32 term;
+    uint48 openedAt;
     address provider;
     uint96 deposit;
     uint256 result;
@@ -24,8 +24,7 @@ library Records {
     function open(Record storage record, ILedger.Opened calldata opened, uint48 overdueAt) internal {
         record.client = opened.client;
         record.overdueAt = overdueAt;
-        // forge-lint: disable-next-line(unsafe-typecast) (at most ten years)
-        record.term = uint32(opened.maxSeconds);
+        record.openedAt = uint48(block.timestamp);
         record.provider = opened.provider;
         record.deposit = opened.deposit;
         record.result = _digest(opened.payKeyX, opened.payKeyY) | uint8(ILedger.State.Locked);
@@ -53,6 +52,7 @@ library Records {
         uint256 result = record.result;
         lease.client = record.client;
         lease.overdueAt = record.overdueAt;
+        lease.openedAt = record.openedAt;
         lease.state = state(record);
         lease.provider = record.provider;
         lease.deposit = record.deposit;

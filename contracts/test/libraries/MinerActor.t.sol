@@ -12,6 +12,19 @@ contract MinerActorTest {
         );
     }
 
+    function test_numbers_are_in_the_shortest_form() public pure {
+        vm.assertEq(MinerActor.cborUint(0), hex"00");
+        vm.assertEq(MinerActor.cborUint(23), hex"17");
+        vm.assertEq(MinerActor.cborUint(24), hex"1818");
+        vm.assertEq(MinerActor.cborUint(255), hex"18ff");
+        vm.assertEq(MinerActor.cborUint(256), hex"190100");
+        vm.assertEq(MinerActor.cborUint(65535), hex"19ffff");
+        vm.assertEq(MinerActor.cborUint(65536), hex"1a00010000");
+        vm.assertEq(MinerActor.cborUint(type(uint32).max), hex"1affffffff");
+        vm.assertEq(MinerActor.cborUint(1 << 32), hex"1b0000000100000000");
+        vm.assertEq(MinerActor.cborUint(type(uint64).max), hex"1bffffffffffffffff");
+    }
+
     function masked(uint160 id) private pure returns (address) {
         return address((uint160(0xff) << 152) | id);
     }

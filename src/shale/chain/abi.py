@@ -78,11 +78,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A contract's interface and the code that deploys it."""
+    """A contract's interface, the code that deploys it, and of a verifier the code that then stands there."""
 
     name: str
     abi: tuple[dict[str, Any], ...]
     bytecode: str = field(repr=False)
+    runtime: str = field(default="", repr=False)
 
     @cached_property
     def functions(self) -> Mapping[str, Entry]:
@@ -125,7 +126,7 @@ def artifact(name: str) -> Artifact:
     """The contract's artifact. Raises ConfigError when the contracts aren't built."""
     try:
         raw = json.loads((files("shale.chain") / "artifacts" / f"{name}.json").read_bytes())
-        return Artifact(name, tuple(raw["abi"]), raw["bytecode"])
+        return Artifact(name, tuple(raw["abi"]), raw["bytecode"], raw.get("runtime", ""))
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"the contract {name} is not built", "run make install") from None
 

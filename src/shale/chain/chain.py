@@ -80,8 +80,9 @@ class OnLedger(IntEnum):
 class LeaseRecord:
     """A lease as the chain has it.
 
-    `overdue_at` is when anyone may close it. `ended_at` is 0 unless a party's End is on chain; a close carries a reason
-    too. `paid`, `seconds` and `closed_at` are written at the close: until then they are 0.
+    `opened_at` is when its deposit was locked, `overdue_at` when anyone may close it. `ended_at` is 0 unless a party's
+    End is on chain; a close carries a reason too. `paid`, `seconds` and `closed_at` are written at the close: until
+    then they are 0.
     """
 
     client: Address
@@ -96,6 +97,7 @@ class LeaseRecord:
     seconds: int
     reviewed: bool
     closed_at: int
+    opened_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,14 @@ class Chain(Protocol):
         ...
 
     async def retire(self) -> Receipt: ...
+
+    async def bind_miner(self, miner: int) -> Receipt:
+        """Bind the registered operator to a miner that it, or who authorized it, controls; 0 unbinds."""
+        ...
+
+    async def revoke(self, miner: int, operator: Address) -> Receipt:
+        """Take an authorization back, as who gave it or who controls the miner; it unbinds what it bound."""
+        ...
 
     async def authorize(self, miner: int, operator: Address) -> Receipt:
         """Vouch, as who controls a miner, that `operator` acts for it."""

@@ -75,7 +75,18 @@ class ChainChecks(LedgerChecks):
         assert me in [entry.operator for entry in await bench.client.providers()]
 
     async def test_a_miner_of_somebody_else_is_refused(self, bench: Bench) -> None:
-        await is_refused(bench.provider.register(1234, "http://one.example", HOST_KEY, OFFER, bench.provider_address))
+        me = bench.provider_address
+        await is_refused(bench.provider.register(1234, "http://one.example", HOST_KEY, OFFER, me))
+        await is_refused(bench.provider.bind_miner(0), "not registered")
+        await bench.provider.register(0, "http://one.example", HOST_KEY, OFFER, me)
+        await is_refused(bench.provider.bind_miner(1234), "f01234")
+        await is_refused(bench.stranger.authorize(1234, me), "f01234")
+        await is_refused(bench.stranger.revoke(1234, me), "not authorized")
+        await is_refused(bench.stranger.recheck(me))
+        await bench.provider.bind_miner(0)
+        record = await bench.reader.provider(me)
+        assert record is not None
+        assert record.miner == 0
 
     async def test_an_endpoint_without_bounds_is_refused(self, bench: Bench) -> None:
         for endpoint in ("", "http://" + "a" * 250):

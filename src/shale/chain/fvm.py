@@ -16,6 +16,7 @@ from shale.chain.outbox import Outbox
 from shale.chain.records import lease_record, opening_of, provider_record, shard_of
 from shale.chain.sender import Sender
 from shale.chain.shards import ShardReader
+from shale.chain.verifiers import check_verifiers
 from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.accounts import Signer
 from shale.market.order import Acceptance, Confirmation, End, Order
@@ -35,6 +36,7 @@ class FvmChain:
     """A Chain over JSON-RPC.
 
     `database` keeps the wallet's transactions and the events that were read; without it they last as long as this.
+    `checked` is where `check` notes that the verifiers are the circuit's; without it they are compared each time.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class FvmChain:
         database: Path | None = None,
         finality: int | None = None,
         max_gas_fee: AttoFil | None = None,
+        checked: Path | None = None,
     ) -> None:
+        self._checked = checked
         self._deployment = deployment
         self._node = Node(rpc_url, deployment.chain_id, finality)
         self._database = Database(database)
@@ -82,6 +86,7 @@ class FvmChain:
             raise no_contract(self._node.rpc.place)
         if await self._node.read(self._market, "ledger") != places.ledger:
             raise ConfigError("the network's market has another ledger", "correct it (shale network add)")
+        await check_verifiers(self._node, self._ledger, places, self._checked)
 
     async def wallet_balance(self, owner: Address) -> AttoFil:
         return await self._node.balance(owner)
@@ -105,6 +110,12 @@ class FvmChain:
 
     async def retire(self) -> Receipt:
         return await self._send(self._registry, "retire")
+
+    async def bind_miner(self, miner: int) -> Receipt:
+        return await self._send(self._registry, "bindMiner", miner)
+
+    async def revoke(self, miner: int, operator: Address) -> Receipt:
+        return await self._send(self._registry, "revoke", miner, operator)
 
     async def authorize(self, miner: int, operator: Address) -> Receipt:
         return await self._send(self._registry, "authorize", miner, operator)

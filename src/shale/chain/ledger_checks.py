@@ -39,6 +39,7 @@ class LedgerChecks:
         await is_refused(bench.client.review(lease.order, Review(lease.id, 5, "too early")), "settled")
 
         last = await bench.voucher(lease, 250)
+        await bench.pass_time(300)
         await bench.settle([standing], [Operation(standing, False, True, last, EndReason.VERDICT)], 1, 9)
         record = await bench.reader.lease(lease.id)
         assert record is not None

@@ -69,6 +69,16 @@ class MemoryChain:
         self._world.state.registry.retire(me)
         return self._world.receipt(me, at)
 
+    async def bind_miner(self, miner: int) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.bind_miner(me, miner)
+        return self._world.receipt(me, at)
+
+    async def revoke(self, miner: int, operator: Address) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.state.registry.revoke(me, miner, operator)
+        return self._world.receipt(me, at)
+
     async def authorize(self, miner: int, operator: Address) -> Receipt:
         me, at = self._self(), self._world.moment()
         self._world.state.registry.authorize(me, miner, operator)

@@ -54,6 +54,10 @@ class Network:
         write_private(path, json.dumps(self.to_json(), indent=2).encode() + b"\n")
         return path
 
+    def checked(self, home: Home) -> Path:
+        """Where it is noted that the network's verifiers were compared with the circuit's."""
+        return home.networks / f"{checked_name(self.name)}.checked"
+
     @classmethod
     def load(cls, home: Home, name: str | None = None) -> Network:
         """The network of this name; without a name the only one there is.

@@ -80,7 +80,11 @@ class Node:
             raise self.nonsense(str(error)) from None
 
     async def has_code(self, address: Address) -> bool:
-        return len(self._hex(await self.ask("eth_getCode", address, "latest"))) > 0
+        return len(await self.code(address)) > 0
+
+    async def code(self, address: Address) -> bytes:
+        """The code of the contract at this address; empty where there is none."""
+        return self._hex(await self.ask("eth_getCode", address, "latest"))
 
     async def balance(self, owner: Address) -> AttoFil:
         # More than there is of FIL is a lie or a devnet's joke: shown as the most that an amount can be.

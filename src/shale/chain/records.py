@@ -71,6 +71,7 @@ def lease_record(market: Any, ledger: Any) -> LeaseRecord | None:
         seconds=ledger.numSeconds,
         reviewed=market.reviewed,
         closed_at=ledger.closedAt,
+        opened_at=ledger.openedAt,
     )
 
 

@@ -15,7 +15,7 @@ from shale.clock import Clock
 from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
-from shale.market.review import Review, Standing
+from shale.market.review import Review, Standing, weigh
 from shale.market.signing import SigningDomain
 from shale.payments.batch import Operation, Proof
 from shale.units import ZERO, Address, AttoFil, LeaseId, lease_id_of
@@ -236,8 +236,7 @@ class MemoryWorld:
         if record.reviewed:
             raise Refused("the lease is reviewed already", "a lease takes one review")
         self.leases[review.lease] = replace(record, reviewed=True)
-        price = order.price.per_second.value
-        weight = min(record.seconds, record.paid.value // price) if price else 0
+        weight = weigh(order.price.per_second, record.paid, record.seconds, record.closed_at - record.opened_at)
         known = self.state.standings.get(record.provider, Standing(0, 0, 0))
         self.state.standings[record.provider] = Standing(
             known.reviews + 1,

@@ -91,6 +91,7 @@ class Ledger:
         self.leases[lease] = LeaseRecord(
             order.client, order.provider, order.collateral, OnLedger.LOCKED, at.time + order.max_seconds + WINDOW,
             ended_at=0, end_reason=EndReason.NONE, closed=False, paid=ZERO, seconds=0, reviewed=False, closed_at=0,
+            opened_at=at.time,
         )  # fmt: skip
         self._deposits[lease] = [(at.block, order.collateral)]
         event = LeaseLocked(at.block, lease, order.client, order.collateral, order.pay_key)

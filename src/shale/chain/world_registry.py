@@ -48,6 +48,27 @@ class Registry:
             raise Refused(f"{sender} does not control the miner f0{miner}", "send it from its owner or worker")
         self._vouched[(miner, operator)] = sender
 
+    def bind_miner(self, operator: Address, miner: int) -> None:
+        found = self._records.get(operator)
+        if found is None or not found.active:
+            raise Refused("this operator is not registered", "register it first")
+        self._bound_by.pop(operator, None)
+        if miner:
+            self._bound_by[operator] = self._controller_for(miner, operator)
+        self._records[operator] = replace(found, miner=miner)
+
+    def revoke(self, sender: Address, miner: int, operator: Address) -> None:
+        giver = self._vouched.get((miner, operator))
+        if giver is None:
+            raise Refused(f"{operator} is not authorized for the miner f0{miner}", "there is nothing to take back")
+        if sender not in (giver, self.controllers.get(miner)):
+            raise Refused(f"{sender} does not control the miner f0{miner}", "send it from its owner or worker")
+        del self._vouched[(miner, operator)]
+        found = self._records.get(operator)
+        if found is not None and found.miner == miner and self._bound_by.get(operator) != operator:
+            self._bound_by.pop(operator, None)
+            self._records[operator] = replace(found, miner=0)
+
     def recheck(self, operator: Address) -> None:
         found = self._records.get(operator)
         if found is None or not found.miner:

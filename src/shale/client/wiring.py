@@ -39,6 +39,7 @@ async def chain_of(network: Network, account: Account | None = None) -> AsyncIte
         database=database,
         finality=network.finality,
         max_gas_fee=network.max_gas_fee,
+        checked=network.checked(Home.default()),
     )
     try:
         await chain.check()

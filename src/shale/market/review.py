@@ -1,4 +1,4 @@
-"""Review: a client's word on a lease, weighted on chain by the seconds that a proof has shown."""
+"""Review: a client's word on a lease, weighted on chain by seconds and by what was paid; and what they come to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from shale.errors import InputRefused
 from shale.units import ZERO, AttoFil, LeaseId
 
 MAX_COMMENT_BYTES = 280
+
+PRIOR_REVIEWS = 5
+PRIOR_STARS = 3
+"""What a provider starts with in its score: so many reviews of so many stars."""
+FULL_SECONDS = 3600
+FULL_AMOUNT = 5 * 10**15
+"""Seconds and attoFIL that a review must have behind it, on average, to count whole in a score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,37 @@ class Standing:
     amount_stars: int = 0
 
     @property
+    def stars_hundredths(self) -> int | None:
+        """The mean in hundredths of a star, rounded down; None without reviews of weight.
+
+        Weighted by what was paid, which money stood for; by the seconds only where nothing was.
+        """
+        if self.amount:
+            return min(self.amount_stars * 100 // self.amount.value, 500)
+        return self.weighted_stars * 100 // self.weight_seconds if self.weight_seconds else None
+
+    @property
     def stars_tenths(self) -> int | None:
-        """The weighted mean in tenths of a star, rounded down; None without reviews of weight."""
-        return self.weighted_stars * 10 // self.weight_seconds if self.weight_seconds else None
+        """The same in tenths."""
+        found = self.stars_hundredths
+        return None if found is None else found // 10
+
+    @property
+    def score_hundredths(self) -> int:
+        """What providers are sorted by: the mean, drawn to PRIOR_STARS as far as little stands behind it.
+
+        A thousandth of a review is the unit of what does: all reviews, but at most one for each hour that was paid and
+        passed, and for each FULL_AMOUNT paid.
+        """
+        backing = min(
+            self.reviews * 1000,
+            self.weight_seconds * 1000 // FULL_SECONDS,
+            self.amount.value * 1000 // FULL_AMOUNT,
+        )
+        prior = PRIOR_REVIEWS * 1000
+        return (prior * PRIOR_STARS * 100 + backing * (self.stars_hundredths or 0)) // (prior + backing)
+
+
+def weigh(price: AttoFil, paid: AttoFil, seconds: int, passed: int) -> int:
+    """What a review weighs, in seconds: those confirmed, as far as they were paid and passed from lock to close."""
+    return min(seconds, paid.value // price.value, passed) if price else 0

@@ -123,6 +123,7 @@ async def wire(
             database=private_dir(home.provider) / "chain.db",
             finality=network.finality,
             max_gas_fee=network.max_gas_fee if config.gas_fee is None else config.gas_fee,
+            checked=network.checked(home),
         )
         stack.push_async_callback(chain.close)
         await chain.check()

@@ -75,14 +75,11 @@ def search(context: Context) -> tuple[list[Found], list[Unusable]]:
 
 
 def by_rating(found: list[Found]) -> list[Found]:
-    """Best rated first: by stars, then by the seconds that they weigh; without reviews in the order that they have."""
+    """Best score first; equal ones in the order that they have."""
+    from shale.market.review import Standing
 
-    def rank(item: Found) -> tuple[int, int]:
-        standing = item.standing
-        stars = standing.stars_tenths if standing else None
-        return (0, 0) if standing is None or stars is None else (-stars, -standing.weight_seconds)
-
-    return sorted(found, key=rank)
+    nothing = Standing(0, 0, 0)
+    return sorted(found, key=lambda item: -(item.standing or nothing).score_hundredths)
 
 
 def _unit_price(offer: Offer) -> int:
@@ -94,16 +91,19 @@ def provider_json(item: Found) -> dict[str, Any]:
     from shale.market.offer import offer_to_json
 
     standing = item.standing
-    tenths = standing.stars_tenths if standing else None
+    mean = standing.stars_hundredths if standing else None
     return offer_to_json(item.signed.offer) | {
         "provider_f410": filecoin_form(item.signed.offer.provider),
         "registered_miner": item.record.miner,
         "expires_at": item.signed.expires_at,
         "price_per_minute_1cpu_1gib_attofil": str(_unit_price(item.signed.offer) * 60),
         "reviews": standing.reviews if standing else None,
-        "stars": None if tenths is None else tenths / 10,
+        "stars": None if mean is None else mean / 100,
+        "score": standing.score_hundredths / 100 if standing else None,
         "weight_seconds": standing.weight_seconds if standing else None,
+        "weighted_stars": standing.weighted_stars if standing else None,
         "reviewed_attofil": str(standing.amount.value) if standing else None,
+        "amount_stars": str(standing.amount_stars) if standing else None,
     }
 
 
@@ -138,7 +138,8 @@ def _who(item: Found) -> RenderableType:
         text.append("\nno reviews", style="dim")
     else:
         text.append(f"\n★ {standing.stars_tenths / 10:.1f}", style="yellow")
-        text.append(f" ({standing.reviews}, {format_duration(standing.weight_seconds)})", style="dim")
+        reviews = f"{standing.reviews} review{'' if standing.reviews == 1 else 's'}"
+        text.append(f"\n{reviews}, {format_duration(standing.weight_seconds)}\n{fil(standing.amount, 4)}", style="dim")
     return text
 
 

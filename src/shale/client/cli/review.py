@@ -1,4 +1,4 @@
-"""Review: a client's word on a settled lease; on chain it weighs as many seconds as were proven to be paid."""
+"""Review: a client's word on a settled lease; on chain it weighs as many seconds as were paid and passed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(name: str, stars: int, comment: str, password_file: Path | None, as_
     from shale.client import wallet
     from shale.client.store import Store
     from shale.client.wiring import chain_of, network_of
-    from shale.market.review import Review
+    from shale.market.review import Review, weigh
 
     context = Context()
     store = Store(context.home)
@@ -58,8 +58,7 @@ def command(name: str, stars: int, comment: str, password_file: Path | None, as_
         record, receipt = run_async(send)
     finally:
         store.close()
-    price = rental.price.per_second.value
-    weight = min(record.seconds, record.paid.value // price) if price else 0
+    weight = weigh(rental.price.per_second, record.paid, record.seconds, record.closed_at - record.opened_at)
     if as_json:
         emit({"name": name, "stars": stars, "comment": comment, "weight_seconds": weight, "tx": receipt.tx})
     else:

@@ -10,6 +10,7 @@ import click
 
 from shale.addresses import f410
 from shale.client.cli.context import Context, json_option, password_option, run_async
+from shale.client.cli.miner import authorize, revoke
 from shale.client.cli.output import emit
 from shale.errors import InputRefused
 from shale.units import Address, AttoFil
@@ -162,3 +163,7 @@ def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, ver
         emit({verb + "_attofil": str(moved.value), "tx": receipt.tx, "block": receipt.block})
     else:
         click.echo(f"{verb} {moved}  (transaction {receipt.tx})")
+
+
+group.add_command(authorize)
+group.add_command(revoke)

@@ -12,22 +12,16 @@ from typing import TYPE_CHECKING
 import click
 
 from shale.addresses import f410, parse_address
-from shale.errors import ConfigError
 from shale.paths import Home
 from shale.provider.cli.datasets import datasets
 from shale.provider.cli.door import as_json, ask
 from shale.provider.cli.keys import keys
+from shale.provider.cli.passwords import password_file, password_of
+from shale.provider.cli.registry import miner, retire
 from shale.provider.cli.settle import earnings, settle
 
 if TYPE_CHECKING:
     from shale.provider.wiring import Provider
-
-password_file = click.option(
-    "--password-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="SHALE_PASSWORD_FILE",
-    help="File with the password of the operator's key.",
-)
 
 
 @click.group()
@@ -111,7 +105,7 @@ def init(
         cpus=cpus,
         memory_stock=memory,
     )
-    operator = create_identity(home, _password(password_file, confirm=True))
+    operator = create_identity(home, password_of(password_file, confirm=True))
     save_config(home, config)
     made = asyncio.run(ensure_gateway_user())
     if json_output:
@@ -164,7 +158,7 @@ def up(password_file: Path | None, log_file: Path | None, json_output: bool) -> 
         if not json_output:
             click.echo(f"{name} …", err=True)
 
-    asyncio.run(serve(home, config, _password(password_file), ready, step))
+    asyncio.run(serve(home, config, password_of(password_file), ready, step))
 
 
 @group.command()
@@ -202,12 +196,5 @@ group.add_command(datasets)
 group.add_command(settle)
 group.add_command(earnings)
 group.add_command(keys)
-
-
-def _password(file: Path | None, confirm: bool = False) -> str:
-    """The password from a file, or typed by a person; never from an argument or the environment."""
-    if file is not None:
-        return file.read_text().rstrip("\n")
-    if not sys.stdin.isatty():
-        raise ConfigError("the operator's key needs its password", "give --password-file")
-    return str(click.prompt("Password of the operator's key", hide_input=True, confirmation_prompt=confirm))
+group.add_command(miner)
+group.add_command(retire)
