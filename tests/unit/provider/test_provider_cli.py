@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shale.errors import Refused
 from shale.paths import Home
 from shale.provider import daemon
 from shale.provider.cli import datasets as module
+from shale.provider.cli import settle as settling
 from shale.provider.cli.main import group
 from shale.provider.config import ProviderConfig, save_config
 
@@ -87,3 +89,18 @@ def test_a_step_of_a_lease_that_waits_says_for_what(capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == ["waiting", "done"]
     assert "waiting for http://slow.example, 5 s" in lines[0]
+
+
+@pytest.mark.parametrize("unclaimed", [[], [{"lease_id": "0xab", "unclaimed_attofil": "5", "why": "no top-up"}]])
+def test_what_a_settlement_could_not_claim_is_named_and_makes_the_exit_status_1(
+    monkeypatch: pytest.MonkeyPatch, unclaimed: list[dict[str, Any]]
+) -> None:
+    def follow(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield {"settled": [], "unclaimed": unclaimed}
+
+    monkeypatch.setattr(settling, "follow", follow)
+    shown = CliRunner().invoke(group, ["settle", "--now"])
+    assert (shown.exit_code, "could not be claimed: no top-up" in shown.stdout) == (len(unclaimed), bool(unclaimed))
+    assert ("nothing to settle" in shown.stdout) is not bool(unclaimed)
+    shown = CliRunner().invoke(group, ["settle", "--now", "--json"])
+    assert (shown.exit_code, json.loads(shown.stdout)) == (len(unclaimed), unclaimed)
