@@ -87,7 +87,7 @@ class ProviderConfig:
     patience_seconds: int = 600
     max_leases: int = 256
     topup_risk_seconds: int = 3600
-    anchor_wait: str = "5s"
+    anchor_wait: str = "0s"
     settle_max_wait: str = "10m"
     settle_min_leases: int = 8
     settle_max_fee: str = ""

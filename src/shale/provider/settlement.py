@@ -230,10 +230,11 @@ class Settlement:
         record = await self._chain.lease(lease)
         ended = held is not None and held.lease.state is LeaseState.ENDED
         if record is None:
-            # An ended one that the chain never had is settled with nothing.
-            if held is not None and held.voucher is not None and (ended or held.anchor_tx):
+            # An ended one that the chain never had is settled with nothing; one that waits for its anchor is not lost.
+            late = held is not None and held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now()
+            if held is not None and held.voucher is not None and (held.anchor_tx or (ended and late)):
                 self._leave(lease, held.lease.paid, "the chain has no such lease: its anchor is not there")
-            if held is not None and ended and held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
+            if held is not None and ended and late:
                 await self._books.closed([lease], 0)
             return
         if record.closed:
