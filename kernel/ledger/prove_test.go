@@ -89,7 +89,7 @@ func TestProofOfSixtyFourFullSlotsVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !keys.Provable(keysDir(t), 64) {
-		t.Skip("no proving key of size 64: shale-kernel setup makes it")
+		t.Fatal("no proving key of size 64: make install makes it")
 	}
 	prover := proverOf(t, 64)
 	var operations []Operation
