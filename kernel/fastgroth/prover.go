@@ -44,7 +44,8 @@ func (t Timing) Proof() time.Duration { return t.Wires + t.Quotient + t.Z }
 // Prover proves one circuit. Not for concurrent use: a proof keeps all cores busy by itself.
 type Prover struct {
 	system    *cs.R1CS
-	solver    *solver // or nil
+	solver    *solver          // or nil
+	room      *cs.R1CSSolution // for the solver's solutions, one after the other
 	key       *groth16.ProvingKey
 	machine   *msm.Machine
 	quotients *fft.Quotients
@@ -71,7 +72,7 @@ func NewProver(system *cs.R1CS, key *groth16.ProvingKey) (*Prover, error) {
 	var group sync.WaitGroup
 	group.Go(func() { p.quotients = fft.NewQuotients(&key.Domain, tasks) })
 	if s, ok := newSolver(system, tasks); ok {
-		p.solver = s
+		p.solver, p.room = s, s.room()
 	}
 	group.Wait()
 	var err error
@@ -115,8 +116,9 @@ func places(infinite []bool, points int) (msm.Places, error) {
 	return p, nil
 }
 
-// Prove solves the witness and proves it, with fresh randomness. progress may be nil.
-func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof, Timing, error) {
+// Prove solves the witness and proves it, with fresh randomness. inputs are the values of the public variables and then of the
+// secret ones, in the circuit's order. progress may be nil.
+func (p *Prover) Prove(inputs fr.Vector, progress Progress) (*groth16.Proof, Timing, error) {
 	if progress == nil {
 		progress = func(string, int) {}
 	}
@@ -125,7 +127,7 @@ func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof,
 	lap := stopwatch()
 
 	report.stage(StageWitness)
-	solution, err := p.solve(full)
+	solution, err := p.solve(inputs)
 	if err != nil {
 		return nil, timing, fmt.Errorf("the witness does not satisfy the circuit: %w", err)
 	}
@@ -150,17 +152,33 @@ func (p *Prover) Prove(full witness.Witness, progress Progress) (*groth16.Proof,
 }
 
 // solve leaves to gnark what our own solver doesn't take, and what doesn't hold: gnark says why.
-func (p *Prover) solve(full witness.Witness) (*cs.R1CSSolution, error) {
-	if p.solver != nil {
-		if solution, ok := p.solver.solve(full); ok {
-			return solution, nil
-		}
+func (p *Prover) solve(inputs fr.Vector) (*cs.R1CSSolution, error) {
+	if p.solver != nil && p.solver.solve(inputs, p.room) {
+		return p.room, nil
+	}
+	full, err := p.witness(inputs)
+	if err != nil {
+		return nil, err
 	}
 	solved, err := p.system.Solve(full)
 	if err != nil {
 		return nil, err
 	}
 	return solved.(*cs.R1CSSolution), nil
+}
+
+// witness are the inputs in gnark's form.
+func (p *Prover) witness(inputs fr.Vector) (witness.Witness, error) {
+	full, err := witness.New(fr.Modulus())
+	if err != nil {
+		return nil, err
+	}
+	values := make(chan any, len(inputs))
+	for i := range inputs {
+		values <- inputs[i]
+	}
+	close(values)
+	return full, full.Fill(p.system.GetNbPublicVariables()-1, p.system.GetNbSecretVariables(), values)
 }
 
 func (p *Prover) term(points []curve.G1Affine, places msm.Places) *msm.Term1 {

@@ -5,9 +5,10 @@ import (
 	"slices"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/constraint"
 	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/shale-cloud/shale/kernel/lanes"
 )
 
 // solver computes the wires of a system that has constraints only, no hints: in their order, each gives one wire at most.
@@ -95,18 +96,30 @@ func (s *solver) terms(i int) (terms []uint32, r, o uint32) {
 	return data[4 : 4+o+2*data[3]], r, o
 }
 
-// solve gives nothing where the witness doesn't hold.
-func (s *solver) solve(full witness.Witness) (*cs.R1CSSolution, bool) {
-	inputs, ok := full.Vector().(fr.Vector)
-	if !ok || len(inputs) != s.system.GetNbPublicVariables()-1+s.system.GetNbSecretVariables() {
-		return nil, false
-	}
+// room is memory for a solution. It is touched here, in parallel: a page that is touched first takes longer to come than a
+// constraint to be solved.
+func (s *solver) room() *cs.R1CSSolution {
 	n := len(s.unknown)
 	v := &cs.R1CSSolution{W: make(fr.Vector, wiresOf(s.system)), A: make(fr.Vector, n), B: make(fr.Vector, n), C: make(fr.Vector, n)}
+	s.clear(v)
+	return v
+}
+
+func (s *solver) clear(v *cs.R1CSSolution) {
+	for _, part := range []fr.Vector{v.W, v.A, v.B, v.C} {
+		lanes.InParallel(len(part), s.tasks, func(from, to int) { clear(part[from:to]) })
+	}
+}
+
+// solve writes the solution into the room, and tells whether the witness holds.
+func (s *solver) solve(inputs fr.Vector, v *cs.R1CSSolution) bool {
+	if len(inputs) != s.system.GetNbPublicVariables()-1+s.system.GetNbSecretVariables() {
+		return false
+	}
+	s.clear(v)
 	v.W[0].SetOne()
 	copy(v.W[1:], inputs)
-
-	return v, s.inOrder(func(runs []int) bool { return s.abreast(runs, v) })
+	return s.inOrder(func(runs []int) bool { return s.abreast(runs, v) })
 }
 
 // fewTerms are added one by one.

@@ -37,12 +37,9 @@ func BenchmarkProve(b *testing.B) {
 			}
 			measureProofs(b, system, func() time.Duration {
 				start := time.Now()
-				witness, err := frontend.NewWitness(transition.assignment(), ecc.BN254.ScalarField())
-				if err != nil {
-					b.Fatal(err)
-				}
+				inputs := transition.assignment().inputs()
 				built := time.Since(start)
-				_, timing, err := prover.Prove(witness, nil)
+				_, timing, err := prover.Prove(inputs, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

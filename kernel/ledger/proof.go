@@ -42,12 +42,9 @@ func (p *Prover) Prove(t *Transition, progress func(stage string, done int)) (*P
 		return nil, fmt.Errorf("a batch of size %d for the keys of size %d", t.Size, p.Size)
 	}
 	start := time.Now()
-	assigned, err := frontend.NewWitness(t.assignment(), ecc.BN254.ScalarField())
-	if err != nil {
-		return nil, err
-	}
+	inputs := t.assignment().inputs()
 	built := time.Since(start)
-	raw, timing, err := p.prover.Prove(assigned, progress)
+	raw, timing, err := p.prover.Prove(inputs, progress)
 	if err != nil {
 		return nil, fmt.Errorf("the circuit refused a batch that the native check took: %w", err)
 	}

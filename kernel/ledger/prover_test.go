@@ -39,7 +39,7 @@ func TestWindowsProofIsThatOfGnark(t *testing.T) {
 	honest := cryptorand.Reader
 	defer func() { cryptorand.Reader = honest }()
 	cryptorand.Reader = rand.NewChaCha8([32]byte{7})
-	ours, _, err := prover.Prove(witness, nil)
+	ours, _, err := prover.Prove(transition.assignment().inputs(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

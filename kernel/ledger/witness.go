@@ -16,7 +16,7 @@ import (
 func (t *Transition) assignment() *Circuit {
 	c := NewCircuit(t.Size)
 	c.C, c.R, c.E = t.Inputs.C, t.Inputs.R, t.Inputs.E
-	c.Domain, c.Window, c.Earned = t.Domain, t.Window, word(t.Earned)
+	c.Domain, c.Window, c.Earned = t.Domain, uint64(t.Window), word(t.Earned)
 	setBits(c.WindowBits, big.NewInt(int64(t.Window)))
 	for i, sibling := range t.path {
 		c.Path[i] = sibling

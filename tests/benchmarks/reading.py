@@ -60,6 +60,19 @@ def forget(path: Path) -> None:
         os.close(file)
 
 
+def singly(path: Path) -> None:
+    """Bring a file into the kernel's cache in single pages, as all of FUSE's are, not in large folios."""
+    forget(path)
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+        with mmap.mmap(-1, PAGE) as buffer:
+            while os.readv(file, [buffer]):
+                pass
+    finally:
+        os.close(file)
+
+
 @contextmanager
 def awake() -> Iterator[None]:
     """Keep the processors from idling, where Linux lets us (Documentation/power/pm_qos_interface).
