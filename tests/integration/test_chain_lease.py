@@ -4,19 +4,23 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shale.chain.abi import artifact
 from shale.chain.bench import Bench
 from shale.chain.deploy import deploy
 from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
+from shale.errors import Refused
+from shale.ledger.rebuild import rebuild
 from shale.market.accounts import Account
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.market.review import Review
-from shale.payments.batch import Claimable, Leaf, plan_batch
+from shale.payments.batch import Claimable, Leaf, Operation, plan_batch
 from shale.payments.history import tree_of
 from shale.proofs.kernel import KernelProver
 from shale.units import ZERO, Address, AttoFil
@@ -105,3 +109,25 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
     left = Leaf(index, running.id, running.order.pay_key, part.amount, part.seconds)
     assert (await chain.shard(me)).root == await bench.prover.root([left])
     assert tree_of((await chain.shard_history(me)).events) == [left]
+
+
+async def test_events_that_a_node_left_out_are_asked_for_anew_once_the_root_has_shown_it(bench: Bench) -> None:
+    lease = await bench.opened()
+    leaf = Leaf(0, lease.id, lease.order.pay_key)
+    await bench.settle([], [Operation(leaf, True, False, await bench.voucher(lease, 45))])
+    reader, me = bench.reader, bench.provider_address
+    assert isinstance(reader, FvmChain)
+    inserts = artifact("Ledger").events["Operation"].topic
+    honest = reader._node.rpc.call
+
+    async def without_operations(method: str, *params: Any) -> Any:
+        answer = await honest(method, *params)
+        return [log for log in answer if log["topics"][0] != inserts] if method == "eth_getLogs" else answer
+
+    reader._node.rpc.call = without_operations  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(Refused, match="ask another node"):
+            await rebuild(reader, bench.prover, me)
+    reader._node.rpc.call = honest  # type: ignore[method-assign]
+    rebuilt = await rebuild(reader, bench.prover, me)
+    assert [leaf.lease for leaf in rebuilt.leaves] == [lease.id]

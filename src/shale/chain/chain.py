@@ -251,6 +251,10 @@ class Chain(Protocol):
         """
         ...
 
+    async def forget_history(self, provider: Address, root: str | None = None) -> None:
+        """Read a history anew the next time: what the node told of it was wrong, and another node may know better."""
+        ...
+
     async def keys_hash(self) -> str:
         """The hash of the verifying keys that proofs must be for (`Circuit.keys_hash`)."""
         ...

@@ -206,6 +206,9 @@ class FvmChain:
     async def shard_history(self, provider: Address, root: str | None = None) -> ShardHistory:
         return await self._shards.history(provider, root)
 
+    async def forget_history(self, provider: Address, root: str | None = None) -> None:
+        await self._shards.forget(provider, root)
+
     async def keys_hash(self) -> str:
         found: bytes = await self._node.read(self._ledger, "verifyingKeysHash")
         return "0x" + found.hex()

@@ -191,6 +191,9 @@ class MemoryChain:
             raise Unavailable(f"no batch of {provider} led to the root {root}", "ask for one that the tree had")
         return part
 
+    async def forget_history(self, provider: Address, root: str | None = None) -> None:
+        """The world keeps each event, and nothing of what was read."""
+
     async def keys_hash(self) -> str:
         return self._world.keys_hash
 

@@ -74,6 +74,13 @@ class ShardReader:
                 scan.store.drop()  # another node may have what this one left out
             raise self._left_out(provider)
 
+    async def forget(self, provider: Address, root: str | None = None) -> None:
+        """Read all of it anew the next time, also what was folded."""
+        async with self._turns[provider]:
+            self._scan(provider).store.drop()
+            if root is not None:
+                self._scan(provider, root).store.drop()
+
     async def _from_the_start(self, look: _Look, root: str) -> ShardHistory:
         """The history up to a root that the folded events had passed: they are read once more, and folded only."""
         scan = self._scan(look.provider, root)

@@ -25,13 +25,19 @@ class Rebuilt:
 
 
 async def rebuild(chain: Chain, prover: Prover, provider: Address) -> Rebuilt:
-    """The provider's present tree. Raises Refused when the node's events don't lead to the root on chain."""
+    """The provider's present tree.
+
+    Raises Refused when the node's events don't lead to the root on chain; they are forgotten, unless it only moves.
+    """
     for _ in range(_TRIES):
         history = await chain.shard_history(provider)
         leaves = history.tree()
         shard = await chain.shard(provider)
-        if int(await prover.root(leaves), 16) == int(shard.root, 16):
+        root = await prover.root(leaves)
+        if int(root, 16) == int(shard.root, 16):
             return Rebuilt(tuple(leaves), shard, history)
+    if not history.root or int(root, 16) != int(history.root, 16):
+        await chain.forget_history(provider)
     raise Refused(
         "the tree that follows from the chain's events is not the ledger's",
         "ask another node: this one lacks some of them, or invents them",
@@ -45,6 +51,7 @@ async def rebuild_at(chain: Chain, prover: Prover, provider: Address, root: str)
     """
     leaves = (await chain.shard_history(provider, root)).tree()
     if int(await prover.root(leaves), 16) != int(root, 16):
+        await chain.forget_history(provider, root)
         raise Refused(
             "the tree that follows from the chain's events never had the root that the ledger names",
             "ask another node: this one lacks some of them, or invents them",

@@ -192,6 +192,11 @@ class ShardHistory:
         return self.base.batches + len(self.batches)
 
     @property
+    def root(self) -> str:
+        """Where the last batch led; empty without any."""
+        return self.batches[-1].new_root if self.batches else self.base.root
+
+    @property
     def closed(self) -> dict[LeaseId, LeaseClosed]:
         """Those among `events`."""
         return {event.lease: event for event in self.events if isinstance(event, LeaseClosed)}
@@ -215,8 +220,7 @@ class ShardHistory:
 
     def leads_to(self, root: str, empty: str) -> bool:
         """Whether the batches lead from the empty tree's root, each from where the one before led, to `root`."""
-        last = self.batches[-1].new_root if self.batches else self.base.root or empty
-        return last == root and self.is_chained(empty)
+        return (self.root or empty) == root and self.is_chained(empty)
 
     def is_chained(self, empty: str) -> bool:
         """Whether each batch starts from where the one before it led, and the first from the empty tree's root."""
