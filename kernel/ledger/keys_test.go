@@ -148,6 +148,28 @@ func TestSetupMakesAKeyOnceAndMakesADamagedOneAnew(t *testing.T) {
 	}
 }
 
+// The files of the sizes that make install makes: a bound that one of them reaches would keep honest keys from being fetched.
+func TestFilesOfASizeAreWellWithinTheBoundThatItsCircuitSets(t *testing.T) {
+	keys, err := Pinned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1, 8, 64} {
+		for _, file := range keys.Files(size) {
+			info, err := os.Stat(filepath.Join(keysDir(t), file.Name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Size() > file.Most*3/4 || info.Size() < file.Most/10 {
+				t.Errorf("%s has %d bytes, at most %d are taken", file.Name, info.Size(), file.Most)
+			}
+		}
+	}
+	if keys.Files(7) != nil || keys.Provable(keysDir(t), 7) {
+		t.Error("there is no size 7")
+	}
+}
+
 func TestKeysOtherThanThePinnedOnesAreRefused(t *testing.T) {
 	content, err := committed.ReadFile("keys/manifest.json")
 	if err != nil {

@@ -35,16 +35,41 @@ func (k *Keys) names(size int) (provingKey, system string) {
 	return fmt.Sprintf("window-%d%s.pk", size, kind), fmt.Sprintf("window-%d.r1cs", size)
 }
 
+// File is one that the proofs of a size need, in the keys' folder.
+type File struct {
+	Name   string
+	Digest string // SHA-256, in hex
+	Most   int64  // bytes: no larger file can be meant, whoever offers it
+}
+
+// A proving key has, for each wire, three points of G1 and one of G2, and for each row of the domain one of G1; there are
+// fewer wires than twice the constraints, and fewer rows. A constraint takes about 130 bytes of a compiled system.
+const (
+	provingKeyBytes = 2*(3*64+128) + 2*64
+	systemBytes     = 512
+	headBytes       = 1 << 20
+)
+
+// Files are those that proofs of the size need; nil if there is no such size.
+func (k *Keys) Files(size int) []File {
+	vk := k.BySize[size]
+	if vk == nil {
+		return nil
+	}
+	provingKey, system := k.names(size)
+	most := func(bytes int64) int64 { return headBytes + bytes*int64(vk.Constraints) }
+	return []File{{system, vk.Circuit, most(systemBytes)}, {provingKey, vk.ProvingKey, most(provingKeyBytes)}}
+}
+
 // Provable tells whether the directory has the files that proofs of the size need. Their content is checked when they
 // are loaded.
 func (k *Keys) Provable(dir string, size int) bool {
-	provingKey, system := k.names(size)
-	for _, name := range []string{provingKey, system} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
+	for _, file := range k.Files(size) {
+		if info, err := os.Stat(filepath.Join(dir, file.Name)); err != nil || !info.Mode().IsRegular() {
 			return false
 		}
 	}
-	return true
+	return k.BySize[size] != nil
 }
 
 // LoadProver reads the constraint system and the proving key of a size.

@@ -23,7 +23,7 @@ func (s *server) info(params json.RawMessage) (any, error) {
 	described := []sizeInfo{}
 	for _, size := range ledger.Sizes {
 		vk := keys.BySize[size]
-		described = append(described, sizeInfo{size, vk.Constraints, vk.Hash[:], keys.Provable(s.keys.dir, size)})
+		described = append(described, sizeInfo{size, vk.Constraints, vk.Hash[:], keys.Provable(s.keys.dir, size), filesOf(keys, size)})
 	}
 	return struct {
 		Sizes             []sizeInfo `json:"sizes"`
@@ -35,10 +35,24 @@ func (s *server) info(params json.RawMessage) (any, error) {
 }
 
 type sizeInfo struct {
-	Size        int       `json:"size"`
-	Constraints int       `json:"constraints"`
-	VKHash      wireBytes `json:"vk_hash"`
-	Provable    bool      `json:"provable"` // the proving key is at hand
+	Size        int        `json:"size"`
+	Constraints int        `json:"constraints"`
+	VKHash      wireBytes  `json:"vk_hash"`
+	Provable    bool       `json:"provable"` // the proving key is at hand
+	Files       []fileInfo `json:"files"`
+}
+
+type fileInfo struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Most   int64  `json:"most"`
+}
+
+func filesOf(keys *ledger.Keys, size int) (files []fileInfo) {
+	for _, file := range keys.Files(size) {
+		files = append(files, fileInfo{file.Name, file.Digest, file.Most})
+	}
+	return files
 }
 
 func (s *server) domain(params json.RawMessage) (any, error) {

@@ -63,15 +63,19 @@ func (k *keyring) proving(size int) (*ledger.Prover, error) {
 	}
 	prover, err := keys.LoadProver(k.dir, size)
 	if err != nil {
-		return nil, k.explain(err, size)
+		return nil, explain(keys, err, size)
 	}
 	k.provers[size] = prover
 	return prover, nil
 }
 
-func (k *keyring) explain(err error, size int) error {
+func explain(keys *ledger.Keys, err error, size int) error {
 	if errors.Is(err, ledger.ErrNoKeys) {
-		return &failure{"config", fmt.Sprintf("cannot prove batches of size %d: %v: run shale provider keys make --size %d", size, err, size)}
+		way := "fetch SOURCE" // a ceremony's secret is gone: nobody makes its keys again
+		if keys.UnsafeDevelopment {
+			way = "make"
+		}
+		return &failure{"config", fmt.Sprintf("cannot prove batches of size %d: %v: run shale provider keys %s --size %d", size, err, way, size)}
 	}
 	return &failure{"config", "cannot read the keys: " + err.Error()}
 }

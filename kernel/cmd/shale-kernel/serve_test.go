@@ -97,6 +97,13 @@ func TestFactsOfTheKeysNeedNoKeyFiles(t *testing.T) {
 		if described["size"] != float64(ledger.Sizes[i]) || described["provable"] != false || described["constraints"].(float64) < 10_000 {
 			t.Error(described)
 		}
+		files := described["files"].([]any)
+		for j, name := range []string{"window-%d.r1cs", "window-%d.unsafe-development.pk"} {
+			file := files[j].(map[string]any)
+			if file["name"] != fmt.Sprintf(name, ledger.Sizes[i]) || len(file["sha256"].(string)) != 64 || file["most"].(float64) < 1<<20 {
+				t.Error(file)
+			}
+		}
 	}
 	if info["unsafe_development"] != true || info["keys_hash"] != ledger.KeysHash {
 		t.Error(info)
@@ -113,6 +120,13 @@ func TestMissingProvingKeyIsAMatterOfConfigAndNamesItsSize(t *testing.T) {
 	a := askOne(t, "ledger.prove", honestInsert)
 	if codeOf(a) != "config" || !strings.Contains(messageOf(a), "size 8") || !strings.Contains(messageOf(a), "shale provider keys make --size 8") {
 		t.Fatal(a)
+	}
+}
+
+func TestMissingKeyOfACeremonyIsFetchedNotMade(t *testing.T) {
+	err := explain(&ledger.Keys{}, ledger.ErrNoKeys, 64)
+	if !strings.HasSuffix(err.Error(), "run shale provider keys fetch SOURCE --size 64") {
+		t.Fatal(err)
 	}
 }
 

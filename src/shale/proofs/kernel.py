@@ -15,7 +15,7 @@ from shale.payments.batch import SIZES, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.payments.words import FIELD, hex_word
 from shale.proofs.pipe import KernelPipe, TooLong
-from shale.proofs.prover import Circuit, CircuitSize, PaySecret, Progress
+from shale.proofs.prover import Circuit, CircuitSize, KeyFile, PaySecret, Progress
 from shale.units import Address, AttoFil, LeaseId
 
 SECONDS: Mapping[str, float] = {"ledger.prove": 3600.0}
@@ -193,6 +193,7 @@ def _sizes(result: Mapping[str, Any]) -> tuple[CircuitSize, ...]:
             _count(entry, "constraints"),
             _text(entry, "vk_hash", _HASH),
             _truth(entry, "provable"),
+            _files(entry),
         )
         for entry in raw
     )
@@ -201,12 +202,23 @@ def _sizes(result: Mapping[str, Any]) -> tuple[CircuitSize, ...]:
     return sizes
 
 
+def _files(size: Mapping[str, Any]) -> tuple[KeyFile, ...]:
+    raw = size.get("files")
+    if not isinstance(raw, list) or not all(isinstance(entry, dict) for entry in raw):
+        raise _mismatch("files")
+    return tuple(
+        KeyFile(_text(entry, "name", _FILE), _text(entry, "sha256", _SHA256), _count(entry, "most")) for entry in raw
+    )
+
+
 # The kernel is our own program, but a wrong version of it must be told at once, not crash us later.
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2}){1,128}")
 _WORD = re.compile(r"0x[0-9a-f]{1,64}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"0x[0-9a-f]{128}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"window-[0-9]{1,4}(\.unsafe-development)?\.(pk|r1cs)")
 _DECIMAL = re.compile(r"[0-9]{1,29}")
 
 

@@ -27,13 +27,23 @@ class PaySecret:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file that proofs need: its name in the keys' folder, its SHA-256 in hex, and how many bytes it can have."""
+
+    name: str
+    sha256: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class CircuitSize:
-    """One size of batch. It is `provable` if the proving key is there; any size's proofs can be checked."""
+    """One size of batch. It is `provable` if its `files` are there; any size's proofs can be checked."""
 
     size: int
     constraints: int
     vk_hash: str
     provable: bool
+    files: tuple[KeyFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ async def _check_keys(chain: Chain, prover: Prover) -> None:
             "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"
         )
     if not circuit.provable:
-        raise ConfigError("there is no proving key on this machine", "run shale provider keys make --size 8")
+        way = "make" if circuit.unsafe_development else "fetch SOURCE"
+        raise ConfigError("there is no proving key on this machine", f"run shale provider keys {way} --size 8")
     if circuit.unsafe_development:
         log.warning("proofs use the unsafe development key: for the desk only")

@@ -1,4 +1,4 @@
-"""Reports: what the daemon tells of long work on datasets: a bar where a person looks on, and a line a result."""
+"""Reports: what is told of long work on datasets and keys: a bar where a person looks on, and a line a result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from shale.units import format_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -43,18 +45,24 @@ class Reports:
     def of(self, lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The reports that say more than how far it is."""
         for line in lines:
-            if "reading" in line:
-                self._move(_tail(line["reading"]), line["done"], line["total"])
-            elif "scanning" in line:
-                self._move(f"into {_tail(line['scanning'])}", 0, None)
-            elif "waiting" in line and self._bar is not None:
-                self._move(f"waiting {waits(line)}", 0, None)
-            else:
-                if any(key in line for key in _RESULTS):
-                    self._move(_TURN, 0, None)  # what stood there is over
-                if not self._quiet:
-                    self._say(*told(line))
+            if self.show(line):
                 yield line
+
+    def show(self, line: dict[str, Any]) -> bool:
+        """Show one report; whether it says more than how far it is."""
+        if "reading" in line:
+            self._move(_tail(line["reading"]), line["done"], line["total"])
+        elif "scanning" in line:
+            self._move(f"into {_tail(line['scanning'])}", 0, None)
+        elif "waiting" in line and self._bar is not None:
+            self._move(f"waiting {waits(line)}", 0, None)
+        else:
+            if any(key in line for key in _RESULTS):
+                self._move(_TURN, 0, None)  # what stood there is over
+            if not self._quiet:
+                self._say(*told(line))
+            return True
+        return False
 
     def _move(self, what: str, done: int, total: int | None) -> None:
         if self._bar is not None and self._task is not None:
@@ -88,6 +96,8 @@ def told(line: dict[str, Any]) -> tuple[str, bool]:
         return f"faulty   {line['faulty']}{_copy(line)}: {line['why']}", False
     if "unread" in line:
         return f"unread   {line['unread']}{_copy(line)}: {line['why']}", True
+    if "fetched" in line:
+        return f"fetched  {line['fetched']}  {format_bytes(line['size'])}", False
     if "skipped" in line:
         return f"left out {left_out(line['skipped'], line['why'])}", True
     if "waiting" in line:
