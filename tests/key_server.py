@@ -17,6 +17,8 @@ class KeyServer:
         self.ranges = True
         self.cuts: list[int | None] = []
         """After how many bytes of a body the next answers break off; None for a whole one, as later ones are."""
+        self.piece = 0
+        """How many bytes of a range are sent at a time, where not all that was asked for is."""
         self.says: int | None = None
         """The length that answers claim, in place of their own."""
         self.endless = False
@@ -50,12 +52,13 @@ def key_server() -> Iterator[KeyServer]:
             first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and plan.ranges else 0
             if first and first >= len(content):
                 return self._head(416, {"Content-Range": f"bytes */{len(content)}", "Content-Length": "0"})
-            body = content[first:]
+            end = first + plan.piece if first and plan.piece else len(content)
+            body = content[first:end]
             headers = {"Content-Length": str(len(body) if plan.says is None else plan.says)}
             if plan.chunked or plan.endless:
                 headers = {"Transfer-Encoding": "chunked"}
             if first:
-                headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+                headers["Content-Range"] = f"bytes {first}-{first + len(body) - 1}/{len(content)}"
             self._head(206 if first else 200, headers)
             cut = plan.cuts.pop(0) if plan.cuts else None
             with suppress(OSError):  # the client has gone

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,11 +65,13 @@ class Nobody:
 
     def __init__(self) -> None:
         self.most = 0
+        self.shown: list[tuple[str, int]] = []
         self.attempts: list[int] = []
 
     def moved(self, name: str, done: int, total: int | None) -> None:
         assert total is None or done <= total
         self.most = max(self.most, done)
+        self.shown.append((name, done))
 
     def again(self, place: str, attempt: int) -> None:
         self.attempts.append(attempt)
@@ -128,6 +131,13 @@ async def test_a_transfer_that_breaks_off_goes_on_where_it_was(server: KeyServer
     await bring(server.url, folder, 1, watch=watch)
     assert server.asked[1:] == [(PK.name, None), (PK.name, "bytes=20000-"), (PK.name, "bytes=25000-")]
     assert watch.attempts == [2, 3]
+    assert (folder / PK.name).read_bytes() == CONTENT[PK.name]
+
+
+async def test_a_server_that_sends_a_range_in_pieces_is_asked_for_the_next(server: KeyServer, folder: Path) -> None:
+    server.cuts, server.piece = [None, 10_000], 25_000
+    await bring(server.url, folder, 1)
+    assert [asked for _, asked in server.asked[1:]] == [None, "bytes=10000-", "bytes=35000-", "bytes=60000-"]
     assert (folder / PK.name).read_bytes() == CONTENT[PK.name]
 
 
@@ -263,6 +273,24 @@ async def test_a_fetch_that_was_killed_before_its_last_step_needs_no_transfer(se
     assert names(folder) == ["window-1.pk", "window-1.r1cs"]
 
 
+async def test_what_lies_behind_the_end_of_a_whole_rest_does_not_come_into_its_place(
+    server: KeyServer, folder: Path
+) -> None:
+    tight = replace(PK, most=len(CONTENT[PK.name]))
+    folder.mkdir(parents=True)
+    (folder / part_name(tight)).write_bytes(CONTENT[PK.name] + b"behind")
+    await bring(server.url, folder, circuit=replace(CIRCUIT, sizes=(replace(CIRCUIT.sizes[0], files=(tight,)),)))
+    assert (folder / PK.name).read_bytes() == CONTENT[PK.name]
+
+
+async def test_the_rest_of_a_key_that_came_in_another_way_is_removed(server: KeyServer, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / PK.name).write_bytes(CONTENT[PK.name])
+    (folder / part_name(PK)).write_bytes(b"x")
+    await bring(server.url, folder, 1)
+    assert names(folder) == ["window-1.pk", "window-1.r1cs"]
+
+
 async def test_rests_of_other_keys_are_removed_and_those_of_these_are_kept(server: KeyServer, folder: Path) -> None:
     folder.mkdir(parents=True)
     old = part_name(key_file("window-1.pk", b"of the last ceremony"))
@@ -286,7 +314,9 @@ async def test_a_folder_is_a_source_too(tmp_path: Path, folder: Path) -> None:
         (tmp_path / name).write_bytes(content)
     folder.mkdir(parents=True)
     (folder / part_name(PK)).write_bytes(CONTENT[PK.name][:5000])
-    await bring(str(tmp_path), folder)
+    watch = Nobody()
+    await bring(str(tmp_path), folder, watch=watch)
+    assert next(done for name, done in watch.shown if name == PK.name) == 5000
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
     (tmp_path / PK.name).unlink()
     (folder / PK.name).unlink()
@@ -352,13 +382,17 @@ def test_a_full_disk_is_told_and_gets_its_room_back(server: KeyServer, folder: P
 
 
 def test_the_state_of_a_file_is_what_its_bytes_are(tmp_path: Path) -> None:
+    read: list[int] = []
+
     def state(file: KeyFile = PK) -> State:
-        return state_of(tmp_path, file, lambda name, done, total: None)
+        read.clear()
+        return state_of(tmp_path, file, lambda name, done, total: read.append(done))
 
     assert state() is State.MISSING
     (tmp_path / PK.name).write_bytes(CONTENT[PK.name])
     assert state() is State.GOOD
-    assert state(KeyFile(PK.name, PK.sha256, 69_999)) is State.DAMAGED, "too large is not read"
+    assert state(KeyFile(PK.name, PK.sha256, 69_999)) is State.DAMAGED
+    assert read == [], "what is too large is not read"
     (tmp_path / PK.name).write_bytes(CONTENT[PK.name][:-1])
     assert state() is State.DAMAGED
     (tmp_path / PK.name).unlink()
