@@ -28,7 +28,7 @@ from shale.payments.words import check_batch, hex_word, pack_operations
 from shale.units import ZERO, Address, AttoFil, LeaseId, checked_address, lease_id_of
 
 MAX_PROVIDERS = 10_000
-"""How much of the registry is read at most: anyone can fill it."""
+"""How much of the registry is read at most, from each of its ends: anyone can fill it."""
 _PAGE = 100
 
 
@@ -124,8 +124,8 @@ class FvmChain:
         return await self._send(self._registry, "recheck", operator)
 
     async def providers(self) -> list[ProviderRecord]:
-        count = min(await self._node.read(self._registry, "count"), MAX_PROVIDERS)
-        pages = [await self._node.read(self._registry, "page", at, _PAGE) for at in range(0, count, _PAGE)]
+        count = await self._node.read(self._registry, "count")
+        pages = [await self._node.read(self._registry, "page", at, size) for at, size in pages_of(count)]
         records = (provider_record(raw) for page in pages for raw in page)
         return [record for record in records if record is not None and record.active]
 
@@ -289,6 +289,12 @@ class FvmChain:
     async def _send(self, contract: Contract, function: str, *arguments: Any, value: AttoFil = ZERO) -> Receipt:
         data = contract.function(function).call(arguments)
         return _receipt(await self._wallet().transact(contract.address, bytes.fromhex(data[2:]), value.value))
+
+
+def pages_of(count: int, most: int = MAX_PROVIDERS) -> list[tuple[int, int]]:
+    """The registry's pages to read, as offsets and sizes: the oldest records and the newest, so many of each."""
+    ranges = [(0, count)] if count <= 2 * most else [(0, most), (count - most, count)]
+    return [(at, min(_PAGE, end - at)) for start, end in ranges for at in range(start, end, _PAGE)]
 
 
 def _receipt(landed: Landed) -> Receipt:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shale.chain.chain import Chain, ProviderRecord
@@ -16,7 +17,7 @@ from shale.units import Address
 
 MAX_AT_ONCE = 32
 MAX_PROVIDERS = 2000
-"""Anyone can fill the registry; more than this is not asked."""
+"""Anyone can fill the registry; more than this is not asked (see `worth_asking`)."""
 
 Door = Callable[[str], ProviderApi]
 """How a provider's endpoint is opened."""
@@ -47,7 +48,7 @@ async def discover(
     Raises InputRefused when `only` is not in the registry.
     """
     if only is None:
-        records = (await chain.providers())[:MAX_PROVIDERS]
+        records = worth_asking(await chain.providers())
     else:
         record = await chain.provider(only)
         if record is None or not record.active:
@@ -66,6 +67,19 @@ async def discover(
     answers = await asyncio.gather(*(ask(record) for record in records))
     found = [answer for answer in answers if isinstance(answer, Found)]
     return found, [answer for answer in answers if isinstance(answer, Unusable)]
+
+
+def worth_asking(records: Sequence[ProviderRecord], most: int = MAX_PROVIDERS) -> list[ProviderRecord]:
+    """Those to ask, of records in the order of their registration: who acts for a miner first, which costs more to
+    pretend; of the others the oldest and the newest in turns, so that who fills the registry hides neither.
+    """
+    bound = [record for record in records if record.miner]
+    others = deque(record for record in records if not record.miner)
+    while others and len(bound) < most:
+        bound.append(others.popleft())
+        if others:
+            bound.append(others.pop())
+    return bound[:most]
 
 
 async def fetch_offer(

@@ -10,7 +10,7 @@ import pytest
 from eth_account import Account
 
 from shale.client.api import ProviderApi
-from shale.client.discovery import Found, Unusable, discover
+from shale.client.discovery import Found, Unusable, discover, worth_asking
 from shale.client.keys import new_ssh_key
 from shale.errors import InputRefused
 from shale.units import Address, checked_address
@@ -100,3 +100,15 @@ async def test_one_provider_alone_can_be_asked(bench: Any) -> None:
     assert len(found) == 1
     with pytest.raises(InputRefused, match="not an active provider"):
         await look(bench, only=Address(bench.me))
+
+
+def test_who_fills_the_registry_hides_neither_the_old_nor_the_new_nor_miners(bench: Any) -> None:
+    some = bench.door.record()
+    flood = [replace(some, endpoint=f"http://{n}.example") for n in range(50)]
+    old, new = replace(some, endpoint="http://old.example"), replace(some, endpoint="http://new.example")
+    miner = replace(some, endpoint="http://miner.example", miner=1234)
+    asked = worth_asking([old, *flood[:25], miner, *flood[25:], new], most=3)
+    assert asked == [miner, old, new]
+    everybody = [old, *flood, miner, new]
+    assert sorted(worth_asking(everybody), key=repr) == sorted(everybody, key=repr)
+    assert worth_asking([miner] * 4, most=3) == [miner] * 3
