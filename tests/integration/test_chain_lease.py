@@ -1,8 +1,9 @@
 """The money of leases on real parts: two leases, one real proof, and every attoFIL where it belongs."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from shale.chain.deploy import deploy
 from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
-from shale.errors import Refused
+from shale.errors import ShaleError
 from shale.ledger.rebuild import rebuild
 from shale.market.accounts import Account
 from shale.market.lease import EndReason
@@ -111,23 +112,53 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
     assert tree_of((await chain.shard_history(me)).events) == [left]
 
 
-async def test_events_that_a_node_left_out_are_asked_for_anew_once_the_root_has_shown_it(bench: Bench) -> None:
-    lease = await bench.opened()
-    leaf = Leaf(0, lease.id, lease.order.pay_key)
+def _lies() -> dict[str, Callable[[list[Any]], list[Any]]]:
+    """What a node may answer in place of the logs that it was asked for."""
+    kinds = {name: entry.topic for name, entry in artifact("Ledger").events.items()}
+
+    def of(kind: str, log: Any) -> bool:
+        return bool(log["topics"][0] == kinds[kind])
+
+    def other_key(log: Any) -> Any:
+        return log | {"data": log["data"][:-1] + "01"[log["data"][-1] == "0"]} if of("Locked", log) else log
+
+    return {
+        "no index of events": lambda logs: [],
+        "an index that lags": lambda logs: [log for log in logs if log["blockNumber"] != logs[-1]["blockNumber"]],
+        "no operations": lambda logs: [log for log in logs if not of("Operation", log)],
+        "the last operation missing": lambda logs: [
+            log for log in logs if log not in [each for each in logs if of("Operation", each)][-1:]
+        ],
+        "operations cut short": lambda logs: [
+            log | {"data": log["data"][:-64]} if of("Operation", log) else log for log in logs
+        ],
+        "another key": lambda logs: [other_key(log) for log in logs],
+    }
+
+
+async def test_events_that_one_node_left_out_or_bent_are_had_from_the_next(bench: Bench, tmp_path: Path) -> None:
+    lease, other = await bench.opened(), await bench.opened()
+    leaf, beside = Leaf(0, lease.id, lease.order.pay_key), Leaf(1, other.id, other.order.pay_key)
     await bench.settle([], [Operation(leaf, True, False, await bench.voucher(lease, 45))])
-    reader, me = bench.reader, bench.provider_address
-    assert isinstance(reader, FvmChain)
-    inserts = artifact("Ledger").events["Operation"].topic
-    honest = reader._node.rpc.call
+    standing = replace(leaf, amount=(await bench.voucher(lease, 45)).amount, seconds=45)
+    await bench.settle([standing], [Operation(beside, True, False, await bench.voucher(other, 9))])
+    me, asked = bench.provider_address, bench.reader
+    assert isinstance(asked, FvmChain)
+    for name, lie in _lies().items():
+        places, url, database = asked.deployment, asked._node.rpc.url, tmp_path / f"{name}.db"
+        chain = FvmChain(places, url, None, database=database)
+        honest = chain._node.rpc.call
 
-    async def without_operations(method: str, *params: Any) -> Any:
-        answer = await honest(method, *params)
-        return [log for log in answer if log["topics"][0] != inserts] if method == "eth_getLogs" else answer
+        async def bent(method: str, *params: Any, honest: Any = honest, lie: Any = lie) -> Any:
+            answer = await honest(method, *params)
+            return lie(answer) if method == "eth_getLogs" and answer else answer
 
-    reader._node.rpc.call = without_operations  # type: ignore[method-assign]
-    for _ in range(2):
-        with pytest.raises(Refused, match="ask another node"):
-            await rebuild(reader, bench.prover, me)
-    reader._node.rpc.call = honest  # type: ignore[method-assign]
-    rebuilt = await rebuild(reader, bench.prover, me)
-    assert [leaf.lease for leaf in rebuilt.leaves] == [lease.id]
+        chain._node.rpc.call = bent  # type: ignore[method-assign]
+        for _ in range(2):
+            with pytest.raises(ShaleError, match="another node"):
+                await rebuild(chain, bench.prover, me)
+        await chain.close()
+        chain = FvmChain(places, url, None, database=database)
+        rebuilt = await rebuild(chain, bench.prover, me)
+        assert [leaf.lease for leaf in rebuilt.leaves] == [lease.id, other.id], name
+        await chain.close()

@@ -107,7 +107,8 @@ class LogStore:
         with self._database.write() as connection:
             row = connection.execute("SELECT block FROM folds WHERE scan = ? AND root = ''", (self._name,)).fetchone()
             if row is not None and row[0] > block:
-                block = self._start - 1
+                block = -1
+            block = max(block, self._start - 1)
             self._delete(connection, block)
             connection.execute("INSERT OR REPLACE INTO scans (name, next) VALUES (?, ?)", (self._name, block + 1))
 

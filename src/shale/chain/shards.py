@@ -56,23 +56,36 @@ class ShardReader:
         """
         await self._node.check_chain()
         async with self._turns[provider]:
-            empty = await self._root(Address(NOBODY))
-            look = _Look(self, provider, empty, root)
-            scan = self._scan(provider)
-            for _ in range(_ATTEMPTS):
-                whole = await look.over(scan)
-                if root is not None:
-                    # Where the root has gone since doesn't matter: it may move with every block.
-                    if (part := look.part(whole, scan.store)) is not None:
-                        return self._checked(part, scan.store)
-                elif whole.leads_to(await self._root(provider), empty):
-                    return self._checked(whole, scan.store)
-                # A batch may have come between the two questions; one that is left out stays left out.
-            if root is not None and whole.base.batches:
-                return await self._from_the_start(look, root)
-            if not whole.is_chained(empty):
-                scan.store.drop()  # another node may have what this one left out
+            known = self._scan(provider).store.next() > self._start
+            try:
+                return await self._history(provider, root)
+            except _LeftOut:
+                if not known:
+                    raise
+                # What is left out lay there from before, maybe another node's: this one is asked for all of it.
+                return await self._history(provider, root)
+
+    async def _history(self, provider: Address, root: str | None) -> ShardHistory:
+        empty = await self._root(Address(NOBODY))
+        look = _Look(self, provider, empty, root)
+        scan = self._scan(provider)
+        for _ in range(_ATTEMPTS):
+            whole = await look.over(scan)
+            if root is not None:
+                # Where the root has gone since doesn't matter: it may move with every block.
+                if (part := look.part(whole, scan.store)) is not None:
+                    return self._checked(part, scan.store)
+            elif whole.leads_to(await self._root(provider), empty):
+                return self._checked(whole, scan.store)
+            # A batch may have come between the two questions; or the node's index of events lags behind its state.
+            if whole.is_chained(empty):
+                _read_again(scan.store, whole)
+        if root is not None and whole.base.batches:
+            return await self._from_the_start(look, root)
+        if not whole.is_chained(empty):
+            scan.store.drop()  # another node may have what this one left out
             raise self._left_out(provider)
+        raise self._left_out(provider, Unavailable)
 
     async def forget(self, provider: Address, root: str | None = None) -> None:
         """Read all of it anew the next time, also what was folded."""
@@ -120,8 +133,8 @@ class ShardReader:
     async def _root(self, provider: Address) -> str:
         return hex_word((await self._node.read(self._ledger, "shardOf", provider)).root)
 
-    def _left_out(self, provider: Address) -> Unavailable:
-        return Unavailable(
+    def _left_out(self, provider: Address, kind: type[Unavailable] | None = None) -> Unavailable:
+        return (kind or _LeftOut)(
             f"the node at {self._node.rpc.place} leaves out events of {provider}'s batches",
             "use another node (shale network add)",
         )
@@ -225,8 +238,8 @@ class _Look:
             for log in page:
                 try:
                     event = shard_event(log, entries)
-                except ValueError as error:
-                    raise self._reader._node.nonsense(str(error)) from None
+                except ValueError:
+                    raise _Contradiction from None
                 after = log.position
                 yield after, event
             await asyncio.sleep(0)
@@ -234,6 +247,17 @@ class _Look:
 
 class _Contradiction(Exception):
     """Events are missing, or made up."""
+
+
+class _LeftOut(Unavailable):
+    """The events that lie there can't be all: they are forgotten by now."""
+
+
+def _read_again(store: LogStore, whole: ShardHistory) -> None:
+    """Forget what was read from the last batch's block on: what the batches after it left may be there by now."""
+    folded = store.position()[0]
+    last = whole.batches[-1].block - 1 if whole.batches else folded
+    store.forget(max(last, folded))
 
 
 def _text(fold: ShardFold) -> str:

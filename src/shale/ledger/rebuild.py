@@ -12,7 +12,7 @@ from shale.proofs.prover import Prover
 from shale.units import Address
 
 _TRIES = 3
-"""Between the look at the events and the one at the root a batch may be posted."""
+"""Between the look at the events and the one at the root a batch may be posted; and events from before may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ async def rebuild(chain: Chain, prover: Prover, provider: Address) -> Rebuilt:
         root = await prover.root(leaves)
         if int(root, 16) == int(shard.root, 16):
             return Rebuilt(tuple(leaves), shard, history)
-    if not history.root or int(root, 16) != int(history.root, 16):
-        await chain.forget_history(provider)
+        if not history.root or int(root, 16) != int(history.root, 16):
+            await chain.forget_history(provider)
     raise Refused(
         "the tree that follows from the chain's events is not the ledger's",
         "ask another node: this one lacks some of them, or invents them",
@@ -49,11 +49,12 @@ async def rebuild_at(chain: Chain, prover: Prover, provider: Address, root: str)
 
     Raises Refused when the node's events don't lead to it.
     """
-    leaves = (await chain.shard_history(provider, root)).tree()
-    if int(await prover.root(leaves), 16) != int(root, 16):
+    for _ in range(_TRIES):
+        leaves = (await chain.shard_history(provider, root)).tree()
+        if int(await prover.root(leaves), 16) == int(root, 16):
+            return tuple(leaves)
         await chain.forget_history(provider, root)
-        raise Refused(
-            "the tree that follows from the chain's events never had the root that the ledger names",
-            "ask another node: this one lacks some of them, or invents them",
-        )
-    return tuple(leaves)
+    raise Refused(
+        "the tree that follows from the chain's events never had the root that the ledger names",
+        "ask another node: this one lacks some of them, or invents them",
+    )
