@@ -32,7 +32,7 @@ def command(name: str, stars: int, comment: str, password_file: Path | None, as_
     store = Store(context.home)
     try:
         rental = store.rental(name)
-        review = Review(rental.id, stars, comment)
+        review = Review(rental.order_hash, stars, comment)
         if rental.reviewed:
             raise Closed(f"the lease {name} is reviewed already", "each lease is reviewed once")
         if not rental.ended:
