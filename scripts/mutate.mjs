@@ -36,6 +36,7 @@ const TARGETS = [
   ["libraries/BatchWords.sol", ["Market"], LEDGER, "libraries/BatchWords.t.sol"],
   ["Market.sol", ["Market"], MARKET, ""],
   ["libraries/Messages.sol", ["Market"], MARKET, "Eip712.t.sol"],
+  ["libraries/Ratings.sol", ["Market"], MARKET, ""],
   ["Registry.sol", ["Registry"], "Registry*.t.sol", ""],
   ["libraries/MinerActor.sol", ["Registry"], "Registry*.t.sol", "libraries/MinerActor.t.sol"],
 ].map(([file, contracts, first, own]) => ({ file: `contracts/src/${file}`, contracts, first, own }));

@@ -17,6 +17,7 @@ from shale.units import Address, AttoFil, LeaseId
 
 CHAIN = 31415926
 LEDGER = Contract(Address("0x" + "00" * 19 + "AA"), artifact("Ledger"))
+MARKET = Contract(Address("0x" + "00" * 19 + "DD"), artifact("Market"))
 PROVIDER = Address("0x" + "00" * 19 + "BB")
 CLIENT = Address("0x" + "00" * 19 + "CC")
 INSERT, CLAIM, CLOSE = 1, 2, 4
@@ -43,6 +44,8 @@ class Block:
 
 class EventChain(Rpc):
     """The blocks from 1 on. It answers for at most `span`, and for none from `cut` on."""
+
+    contract = LEDGER
 
     def __init__(self) -> None:
         super().__init__("http://node.example")
@@ -80,12 +83,15 @@ class EventChain(Rpc):
             case "eth_getBlockByNumber":
                 return self._header(params[0])
             case "eth_call":
-                mine = PROVIDER[2:].lower() in params[0]["data"]
-                root = self.root if mine else 0
-                return "0x" + encode([kind_of("uint256")] * 3, [root + 1, 0, 0]).hex()
+                values = self.answer(PROVIDER[2:].lower() in params[0]["data"])
+                return "0x" + encode([kind_of("uint256")] * len(values), values).hex()
             case "eth_getLogs":
                 return self._logs(params[0])
         raise AssertionError(method)
+
+    def answer(self, mine: bool) -> list[int]:
+        """What the contract's view says of the provider, or of another."""
+        return [self.root + 1 if mine else 1, 0, 0]
 
     def _header(self, which: str) -> dict[str, str] | None:
         if not which.startswith("0x") or int(which, 16) > self.head:
@@ -105,19 +111,19 @@ class EventChain(Rpc):
         found: list[dict[str, Any]] = []
         for number in range(start, end + 1):
             for place, (name, values) in enumerate(self.events_of(number)):
-                if LEDGER.artifact.events[name].topic in wanted:
+                if self.contract.artifact.events[name].topic in wanted:
                     found.append(self._log(number, place, name, values))
             if len(found) > _ANSWER and end > start:
                 raise TooMuch("too much", "ask for less")
         return found
 
     def _log(self, number: int, place: int, name: str, values: tuple[Any, ...]) -> dict[str, Any]:
-        entry = LEDGER.artifact.events[name]
+        entry = self.contract.artifact.events[name]
         parts = list(zip(entry.inputs, entry.kinds, values, strict=True))
         topics = ["0x" + encode([kind], [value]).hex() for each, kind, value in parts if each["indexed"]]
         plain = [(kind, value) for each, kind, value in parts if not each["indexed"]]
         return {
-            "address": LEDGER.address,
+            "address": self.contract.address,
             "blockNumber": hex(number),
             "logIndex": hex(place),
             "blockHash": self.hash(number),

@@ -9,8 +9,9 @@ import {ILedger} from "./interfaces/ILedger.sol";
 import {IMarket} from "./interfaces/IMarket.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
-import {Acceptance, Confirmation, End, Messages, Order} from "./libraries/Messages.sol";
+import {Acceptance, Confirmation, End, Messages, Order, Review} from "./libraries/Messages.sol";
 import {LAST_REASON} from "./libraries/PackedOps.sol";
+import {Rating, Ratings} from "./libraries/Ratings.sol";
 import {MAX_TERM} from "./libraries/Records.sol";
 
 /// @title Makes leases out of orders, acceptances and confirmations. Holds no money: the ledger does.
@@ -19,6 +20,8 @@ contract Market is IMarket, EIP712 {
     using Messages for Acceptance;
     using Messages for Confirmation;
     using Messages for End;
+    using Messages for Review;
+    using Ratings for Rating;
 
     uint64 public constant MAX_LEASE_SECONDS = MAX_TERM;
     uint256 public constant MAX_COMMENT_BYTES = 280;
@@ -32,14 +35,6 @@ contract Market is IMarket, EIP712 {
         uint8 reason;
         State state;
         bool reviewed;
-    }
-
-    struct Rating {
-        uint64 count;
-        uint96 weight;
-        uint96 weightedStars;
-        uint128 amount;
-        uint128 amountStars;
     }
 
     /// @inheritdoc IMarket
@@ -181,22 +176,17 @@ contract Market is IMarket, EIP712 {
     /// @inheritdoc IMarket
     function review(Order calldata order, uint8 stars, string calldata comment) external {
         if (msg.sender != order.client) revert NotClient(msg.sender);
-        if (stars == 0 || stars > 5) revert BadStars(stars);
-        if (bytes(comment).length > MAX_COMMENT_BYTES) revert CommentTooLong(bytes(comment).length);
         (, uint256 leaseId) = _identify(order);
-        Entry storage entry = _entries[leaseId];
-        if (entry.reviewed) revert AlreadyReviewed(leaseId);
-        entry.reviewed = true;
-        ILedger.Lease memory account = ledger.leaseOf(leaseId);
-        if (account.state != ILedger.State.Closed) revert NotClosed(leaseId);
-        uint64 weight = _weigh(order.price, account);
-        Rating storage rating = _ratings[order.provider];
-        rating.count += 1;
-        rating.weight += weight;
-        rating.weightedStars += uint96(weight) * stars;
-        rating.amount += account.paid;
-        rating.amountStars += uint128(account.paid) * stars;
-        emit Reviewed(leaseId, order.provider, order.client, stars, weight, account.paid, comment);
+        _review(order, leaseId, stars, comment);
+    }
+
+    /// @inheritdoc IMarket
+    function reviewSigned(Order calldata order, Review calldata verdict, bytes calldata signature) external {
+        (bytes32 orderHash, uint256 leaseId) = _identify(order);
+        if (verdict.order != orderHash) revert OrderMismatch();
+        _checkDeadline(verdict.deadline);
+        _checkSignature(order.client, _hashTypedDataV4(verdict.hash()), signature);
+        _review(order, leaseId, verdict.stars, verdict.comment);
     }
 
     /// @inheritdoc IMarket
@@ -278,6 +268,21 @@ contract Market is IMarket, EIP712 {
         if (by != client && by != provider) revert NotParty(by);
     }
 
+    /// @dev A lease takes one review, so a signed one cannot be replayed. That the order's client gives it has been
+    /// checked: the order makes the lease's id, and so proves client, provider and price.
+    function _review(Order calldata order, uint256 leaseId, uint8 stars, string calldata comment) private {
+        if (stars == 0 || stars > 5) revert BadStars(stars);
+        if (bytes(comment).length > MAX_COMMENT_BYTES) revert CommentTooLong(bytes(comment).length);
+        Entry storage entry = _entries[leaseId];
+        if (entry.reviewed) revert AlreadyReviewed(leaseId);
+        entry.reviewed = true;
+        ILedger.Lease memory account = ledger.leaseOf(leaseId);
+        if (account.state != ILedger.State.Closed) revert NotClosed(leaseId);
+        uint64 weight = Ratings.weigh(order.price, account);
+        _ratings[order.provider].add(stars, weight, account.paid);
+        emit Reviewed(leaseId, order.provider, order.client, stars, weight, account.paid, comment);
+    }
+
     function _useNonce(address client, uint64 nonce) private {
         uint256 bit = _bit(nonce);
         uint256 bits = _nonces[client][nonce >> 8];
@@ -335,18 +340,6 @@ contract Market is IMarket, EIP712 {
 
     function _collateral(Order calldata order) private pure returns (uint256) {
         return uint256(order.price) * order.maxSeconds;
-    }
-
-    /// @dev A voucher's seconds are only the client's word; what was paid for them, and the time that passed on chain
-    /// while the lease was there, bound what they count for.
-    function _weigh(uint96 price, ILedger.Lease memory account) private pure returns (uint64 weight) {
-        if (price == 0) return 0;
-        weight = account.numSeconds;
-        uint256 bought = account.paid / price;
-        // forge-lint: disable-next-line(unsafe-typecast) (below a uint64)
-        if (bought < weight) weight = uint64(bought);
-        uint64 passed = account.closedAt - account.openedAt;
-        if (passed < weight) weight = passed;
     }
 
     /// @dev The nonce's bit in its word of 256.

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {Market} from "../src/Market.sol";
-import {Acceptance, Confirmation, End, Messages, Order} from "../src/libraries/Messages.sol";
+import {Acceptance, Confirmation, End, Messages, Order, Review} from "../src/libraries/Messages.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {vm} from "./support/Forge.sol";
 
@@ -72,6 +72,7 @@ contract Eip712Test is Fixture {
         vm.assertEq(Messages.ACCEPTANCE_TYPEHASH, typeHash("Acceptance"));
         vm.assertEq(Messages.CONFIRMATION_TYPEHASH, typeHash("Confirmation"));
         vm.assertEq(Messages.END_TYPEHASH, typeHash("End"));
+        vm.assertEq(Messages.REVIEW_TYPEHASH, typeHash("Review"));
     }
 
     function test_order() public view {
@@ -109,6 +110,16 @@ contract Eip712Test is Fixture {
             uint64(number("End", "at"))
         );
         assertVector("End", hasher.hash(end));
+    }
+
+    function test_review_and_its_comment_of_any_script() public view {
+        Review memory review = Review(
+            word("Review", "order"),
+            uint8(number("Review", "stars")),
+            vm.parseJsonString(_vectors, ".messages.Review.message.comment"),
+            uint64(number("Review", "deadline"))
+        );
+        assertVector("Review", hasher.hash(review));
     }
 
     /// @dev Never seen by a contract; here so that every implementation can check itself on one file.

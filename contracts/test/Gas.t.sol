@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IMarket} from "../src/interfaces/IMarket.sol";
-import {Acceptance, End, Order} from "../src/libraries/Messages.sol";
+import {Acceptance, End, Order, Review} from "../src/libraries/Messages.sol";
 import {CLAIM, CLOSE, INSERT, Op} from "../src/libraries/PackedOps.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {vm} from "./support/Forge.sol";
@@ -187,5 +187,14 @@ contract GasTest is Fixture {
         vm.prank(client);
         market.review(orderOf(0), 5, "fast disks");
         vm.snapshotGasLastCall("Market", "review");
+    }
+
+    function test_gas_of_a_signed_review() public {
+        settled(0, 1);
+        Review memory verdict = reviewOf(orderOf(0), 5, "fast disks");
+        bytes memory signature = signed(CLIENT_SECRET, hasher.hash(verdict));
+        vm.prank(stranger);
+        market.reviewSigned(orderOf(0), verdict, signature);
+        vm.snapshotGasLastCall("Market", "reviewSigned");
     }
 }

@@ -1,25 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.24;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-
 import {ILedger} from "../src/interfaces/ILedger.sol";
 import {IMarket} from "../src/interfaces/IMarket.sol";
+import {ContractWallet} from "./support/ContractWallet.sol";
 import {vm} from "./support/Forge.sol";
 import {MarketFixture} from "./support/MarketFixture.sol";
-
-/// @notice A contract that is a client: ERC-1271 says what its one key signed.
-contract ContractWallet {
-    address private immutable KEY;
-
-    constructor(address key) {
-        KEY = key;
-    }
-
-    function isValidSignature(bytes32 digest, bytes calldata signature) external view returns (bytes4) {
-        return ECDSA.recover(digest, signature) == KEY ? this.isValidSignature.selector : bytes4(0xffffffff);
-    }
-}
 
 /// @notice Leases opened by three signatures, one or many at once.
 contract MarketOpenTest is MarketFixture {

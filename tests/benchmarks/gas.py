@@ -36,7 +36,7 @@ COMPUTE = 170
 
 FILECOIN_PAY = 166.6 * MILLION
 """The life of a rail: deposit, approval, createRail, both modifications, settlements, termination, withdrawal."""
-MARKET, LEDGER, VERIFIER, REGISTRY = 15.2, 13.8, 7.0, 7.5
+MARKET, LEDGER, VERIFIER, REGISTRY = 15.8, 13.8, 7.0, 7.5
 """KB of code."""
 
 
@@ -175,6 +175,10 @@ def operations() -> list[Operation]:
             transfers=1,
         ),
         Operation("review", snapshot("Market", "review"), 740, (MARKET, LEDGER), new=3, seen=3, writes=2, reads=1),
+        Operation(
+            "reviewSigned", snapshot("Market", "reviewSigned"), 970, (MARKET, LEDGER), new=3, seen=3, writes=2, reads=1,
+            signatures=1,
+        ),
         *of_the_registry(),
     ]  # fmt: skip
 

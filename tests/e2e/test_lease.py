@@ -245,6 +245,9 @@ def test_a_review_weighs_the_proven_seconds_and_is_taken_once(world: World, sett
     assert said["weight_seconds"] == seconds
     assert (after.reviews - before.reviews, after.weight_seconds - before.weight_seconds) == (1, seconds)
     assert after.weighted_stars - before.weighted_stars == 4 * seconds
+    shown = world.client.json("reviews", "e2e")["reviews"][0]
+    assert (shown["lease_id"], shown["stars"], shown["comment"]) == (settled.leases[0]["lease_id"], 4, "as promised")
+    assert (shown["weight_seconds"], shown["paid_attofil"]) == (seconds, str(record.paid.value))
     assert "is reviewed already" in world.client.refused("review", "walk", "--stars", "1")
     assert world.standing() == after
 

@@ -103,7 +103,7 @@ async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> N
     assert await chain.ledger_balance(bench.client_address) == ZERO
     assert await chain.wallet_balance(ledger) == locked
 
-    await bench.client.review(ended.order, Review(ended.id, 5, "down to the last attoFIL"))
+    await bench.client.review(ended.order, Review(ended.hash, 5, "down to the last attoFIL"))
     standing = await chain.standing(me)
     assert (standing.reviews, standing.weight_seconds, standing.stars_tenths) == (1, 123, 50)
     index = next(operation.leaf.index for operation in operations if operation.leaf.lease == running.id)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.24;
 
-import {Acceptance, Confirmation, End, Order} from "../libraries/Messages.sol";
+import {Acceptance, Confirmation, End, Order, Review} from "../libraries/Messages.sol";
 import {ILedger} from "./ILedger.sol";
 
 /// @title Order, acceptance, confirmation with collateral, extension, end and review of leases.
@@ -70,7 +70,7 @@ interface IMarket {
     error DeadlinePassed(uint64 deadline);
     /// @notice An order with this nonce was published, opened or cancelled before.
     error NonceUsed(address client, uint64 nonce);
-    /// @notice The acceptance or confirmation names another order.
+    /// @notice The acceptance, confirmation or review names another order.
     error OrderMismatch();
     /// @notice The acceptance is not the one that the provider gave or the client confirmed.
     error AcceptanceMismatch();
@@ -120,11 +120,14 @@ interface IMarket {
     function endLeaseSigned(End calldata end, address signer, bytes calldata signature) external;
 
     /// @notice The client's verdict, once, after the lease is closed in the ledger.
-    /// @dev Weighs min(proven seconds, paid / price): only seconds that were paid for count.
+    /// @dev Weighs min(proven seconds, paid / price, closedAt - openedAt): only seconds that were paid for and passed.
     /// @param order The lease's order: it proves the price.
     /// @param stars 1 to 5.
     /// @param comment At most 280 bytes.
     function review(Order calldata order, uint8 stars, string calldata comment) external;
+
+    /// @notice A review that the lease's client signed, until its deadline; anyone may send it.
+    function reviewSigned(Order calldata order, Review calldata verdict, bytes calldata signature) external;
 
     /// @notice The order's EIP-712 digest; its upper 248 bits are the lease id.
     function hashOrder(Order calldata order) external view returns (bytes32);

@@ -45,7 +45,14 @@ struct End {
     uint64 at;
 }
 
-/// @dev Every field is a value of one word, so `abi.encode` of a struct is EIP-712's `encodeData`.
+struct Review {
+    bytes32 order;
+    uint8 stars;
+    string comment;
+    uint64 deadline;
+}
+
+/// @dev Every field but a comment is a value of one word, so `abi.encode` of a struct is EIP-712's `encodeData`.
 library Messages {
     bytes32 internal constant ORDER_TYPEHASH = keccak256(
         "Order(address client,address provider,bytes32 offer,uint32 cpuMillis,uint64 memoryBytes,uint64 diskBytes,"
@@ -58,6 +65,8 @@ library Messages {
         keccak256("Confirmation(bytes32 order,bytes32 acceptance,uint96 collateral,uint64 deadline)");
     bytes32 internal constant END_TYPEHASH =
         keccak256("End(bytes32 order,uint96 amount,uint64 numSeconds,uint8 reason,uint64 at)");
+    bytes32 internal constant REVIEW_TYPEHASH =
+        keccak256("Review(bytes32 order,uint8 stars,string comment,uint64 deadline)");
 
     function hash(Order calldata order) internal pure returns (bytes32) {
         return keccak256(abi.encode(ORDER_TYPEHASH, order));
@@ -73,5 +82,10 @@ library Messages {
 
     function hash(End calldata end) internal pure returns (bytes32) {
         return keccak256(abi.encode(END_TYPEHASH, end));
+    }
+
+    function hash(Review calldata review) internal pure returns (bytes32) {
+        bytes32 comment = keccak256(bytes(review.comment));
+        return keccak256(abi.encode(REVIEW_TYPEHASH, review.order, review.stars, comment, review.deadline));
     }
 }

@@ -7,7 +7,7 @@ import {Registry} from "../../src/Registry.sol";
 import {ILedger} from "../../src/interfaces/ILedger.sol";
 import {IMarket} from "../../src/interfaces/IMarket.sol";
 import {IVerifier} from "../../src/interfaces/IVerifier.sol";
-import {Acceptance, Confirmation, End, Messages, Order} from "../../src/libraries/Messages.sol";
+import {Acceptance, Confirmation, End, Messages, Order, Review} from "../../src/libraries/Messages.sol";
 import {CLAIM, CLOSE, INSERT, Op} from "../../src/libraries/PackedOps.sol";
 import {vm} from "./Forge.sol";
 
@@ -41,6 +41,10 @@ contract Hasher {
 
     function hash(End calldata end) external pure returns (bytes32) {
         return Messages.hash(end);
+    }
+
+    function hash(Review calldata review) external pure returns (bytes32) {
+        return Messages.hash(review);
     }
 }
 
@@ -122,6 +126,14 @@ abstract contract Fixture {
         bytes32 orderHash = market.hashOrder(order);
         vm.assertEq(uint256(orderHash) >> 8, leaseId);
         return End(orderHash, 5 * PRICE, 5, reason, START);
+    }
+
+    function reviewOf(Order memory order, uint8 stars, string memory comment)
+        internal
+        view
+        returns (Review memory)
+    {
+        return Review(market.hashOrder(order), stars, comment, START + 30 days);
     }
 
     function typed(bytes32 structHash) internal view returns (bytes32) {

@@ -15,6 +15,9 @@ from shale.payments.batch import Operation, Proof
 from shale.payments.history import ShardHistory
 from shale.units import ZERO, Address, AttoFil, LeaseId
 
+MAX_REVIEWS = 1000
+"""Of one provider that can be read: the newest."""
+
 
 class TooDear(Unavailable):
     """A transaction's gas would cost more than the user allows: nothing was sent."""
@@ -122,6 +125,23 @@ class Shard:
     root: str
     owed: AttoFil
     demanded: LeaseId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRecord:
+    """A review as the chain has it; `at` is its block's time, in Unix seconds.
+
+    `weight_seconds` and `paid` are what it weighs by; the comment is such as may be shown.
+    """
+
+    lease: LeaseId
+    client: Address
+    stars: int
+    weight_seconds: int
+    paid: AttoFil
+    comment: str
+    tx: str
+    at: int
 
 
 class Chain(Protocol):
@@ -299,7 +319,20 @@ class Chain(Protocol):
         """Pay what the ledger owes a provider to its payout address."""
         ...
 
-    async def review(self, order: Order, review: Review) -> Receipt: ...
+    async def review(self, order: Order, review: Review) -> Receipt:
+        """The client's word on a closed lease, as a plain transaction of its own; once a lease."""
+        ...
+
+    async def review_signed(self, order: Order, review: Review, signature: str) -> Receipt:
+        """Post a review that the order's client signed, until its deadline; anyone may."""
+        ...
+
+    async def reviews(self, provider: Address, most: int) -> list[ReviewRecord]:
+        """The provider's reviews, the newest first: at most so many, and at most `MAX_REVIEWS`.
+
+        All of them together come to its `standing`; Unavailable when the node leaves some out.
+        """
+        ...
 
     async def standing(self, provider: Address) -> Standing: ...
 

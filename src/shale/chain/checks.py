@@ -8,6 +8,7 @@ from dataclasses import replace
 from shale.chain.bench import Bench, fails, is_refused
 from shale.chain.chain import OnLedger
 from shale.chain.ledger_checks import HOST_KEY, OFFER, LedgerChecks
+from shale.chain.review_checks import ReviewChecks
 from shale.errors import ConfigError
 from shale.market.lease import EndReason
 from shale.market.order import End
@@ -16,7 +17,7 @@ from shale.units import ZERO, AttoFil, OrderHash
 FIL = AttoFil(10**18)
 
 
-class ChainChecks(LedgerChecks):
+class ChainChecks(LedgerChecks, ReviewChecks):
     """What callers rely on: balances, the registry, leases, settlement, reviews; and who is refused what."""
 
     async def test_a_deposit_moves_money_to_the_ledger_and_a_withdrawal_back(self, bench: Bench) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from shale.chain.abi import Contract, artifact
-from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, ReviewRecord, Shard
 from shale.chain.database import Database
 from shale.chain.fees import MAX_FEE
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
 from shale.chain.records import lease_record, opening_of, provider_record, shard_of
+from shale.chain.reviews import ReviewReader
 from shale.chain.sender import Sender
 from shale.chain.shards import ShardReader
 from shale.chain.verifiers import check_verifiers
@@ -65,6 +66,7 @@ class FvmChain:
         self._market = Contract(deployment.market, artifact("Market"))
         self._ledger = Contract(deployment.ledger, artifact("Ledger"))
         self._shards = ShardReader(self._node, self._database, self._ledger, deployment.block)
+        self._reviews = ReviewReader(self._node, self._database, self._market, deployment.block)
 
     def __repr__(self) -> str:
         return f"FvmChain({self._node!r}, {self._account or 'no wallet'})"
@@ -265,6 +267,12 @@ class FvmChain:
 
     async def review(self, order: Order, review: Review) -> Receipt:
         return await self._send(self._market, "review", words(order), review.stars, review.comment)
+
+    async def review_signed(self, order: Order, review: Review, signature: str) -> Receipt:
+        return await self._send(self._market, "reviewSigned", words(order), words(review), signature)
+
+    async def reviews(self, provider: Address, most: int) -> list[ReviewRecord]:
+        return await self._reviews.newest(provider, most)
 
     async def standing(self, provider: Address) -> Standing:
         found = await self._node.read(self._market, "ratingOf", provider)

@@ -36,7 +36,7 @@ class LedgerChecks:
         record = await bench.reader.lease(lease.id)
         assert record is not None
         assert record.state is OnLedger.INSERTED
-        await is_refused(bench.client.review(lease.order, Review(lease.id, 5, "too early")), "settled")
+        await is_refused(bench.client.review(lease.order, Review(lease.hash, 5, "too early")), "settled")
 
         last = await bench.voucher(lease, 250)
         await bench.pass_time(300)
@@ -57,13 +57,13 @@ class LedgerChecks:
         await is_refused(bench.provider.collect(bench.provider_address), "owes nothing")
         await bench.client.withdraw(refund)
 
-        good = Review(lease.id, 4, "steady, and near the data")
-        await is_refused(bench.stranger.review(lease.order, Review(lease.id, 1, "spite")))
+        good = Review(lease.hash, 4, "steady, and near the data")
+        await is_refused(bench.stranger.review(lease.order, Review(lease.hash, 1, "spite")))
         await is_refused(bench.client.review(replace(lease.order, image="another"), good))
         await bench.client.review(lease.order, good)
         amount = last.amount
         assert await bench.reader.standing(bench.provider_address) == Standing(1, 250, 1000, amount, amount.value * 4)
-        await is_refused(bench.client.review(lease.order, Review(lease.id, 5, "again")), "one review")
+        await is_refused(bench.client.review(lease.order, Review(lease.hash, 5, "again")), "one review")
         record = await bench.reader.lease(lease.id)
         assert record is not None
         assert record.reviewed

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 
-from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, Shard
+from shale.chain.chain import (
+    MAX_REVIEWS,
+    Deployment,
+    Heads,
+    LeaseRecord,
+    Opening,
+    ProviderRecord,
+    Receipt,
+    ReviewRecord,
+    Shard,
+)
 from shale.chain.world import MemoryWorld
 from shale.chain.world_ledger import ProofChecker
 from shale.errors import ConfigError, Refused, Unavailable
@@ -233,8 +243,16 @@ class MemoryChain:
 
     async def review(self, order: Order, review: Review) -> Receipt:
         me, at = self._self(), self._world.moment()
-        self._world.review(me, order, review)
+        self._world.review(me, order, review, at)
         return self._world.receipt(me, at)
+
+    async def review_signed(self, order: Order, review: Review, signature: str) -> Receipt:
+        me, at = self._self(), self._world.moment()
+        self._world.review_signed(order, review, signature, at)
+        return self._world.receipt(me, at)
+
+    async def reviews(self, provider: Address, most: int) -> list[ReviewRecord]:
+        return self._world.state.reviews.get(provider, [])[: -min(most, MAX_REVIEWS) - 1 : -1]
 
     async def standing(self, provider: Address) -> Standing:
         return self._world.state.standings.get(provider, Standing(0, 0, 0))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shale.chain.abi import Entry
-from shale.chain.chain import LeaseRecord, OnLedger, Opening, ProviderRecord, Shard
+from shale.chain.chain import LeaseRecord, OnLedger, Opening, ProviderRecord, ReviewRecord, Shard
 from shale.chain.log_store import Log
 from shale.errors import InputRefused
 from shale.market.lease import EndReason
 from shale.market.order import PayKey, text_of
+from shale.market.review import shown
 from shale.market.signing import words
 from shale.payments.history import BatchSettled, LeaseClosed, LeaseExited, LeaseLocked, LeaseOperated, ShardEvent
 from shale.payments.words import hex_word
@@ -77,6 +78,19 @@ def lease_record(market: Any, ledger: Any) -> LeaseRecord | None:
 
 def shard_of(raw: Any) -> Shard:
     return Shard(hex_word(raw.root), AttoFil(raw.owed), _lease(raw.demanded) if raw.demanded else None)
+
+
+def review_record(log: Log, entry: Entry, at: int) -> ReviewRecord:
+    """A log of the Market's `Reviewed`, in a block of this time. Raises ValueError for one that isn't such a log."""
+    raw = entry.read_log(log.topics, log.data)
+    if not 1 <= raw["stars"] <= 5:
+        raise ValueError("a review of no stars that there are")
+    try:
+        lease, paid = _lease(raw["leaseId"]), AttoFil(raw["amount"])
+    except InputRefused as error:
+        raise ValueError(error.message) from None
+    comment = shown(raw["comment"])
+    return ReviewRecord(lease, raw["client"], raw["stars"], raw["weight"], paid, comment, log.tx, at)
 
 
 def shard_event(log: Log, events: Mapping[str, Entry]) -> ShardEvent:

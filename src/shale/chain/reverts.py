@@ -32,7 +32,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "BadSignature": ("a signature is not by {0}", "sign it again with the right key"),
     "DeadlinePassed": ("the deadline {0} has passed", "start over with a new order, and check the clock"),
     "NonceUsed": ("the order's nonce {1} is used", "sign a new order"),
-    "OrderMismatch": ("acceptance or confirmation belong to another order", "sign them for this one"),
+    "OrderMismatch": ("acceptance, confirmation or review belong to another order", "sign them for this one"),
     "AcceptanceMismatch": ("the confirmation is for another acceptance", "confirm the one at hand"),
     "WrongCollateral": ("the collateral must be {0} attoFIL, not {1}", "confirm price x seconds"),
     "WrongValue": ("{0} attoFIL must come with it, not {1}", "send price x seconds, or nothing as the client"),

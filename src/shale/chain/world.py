@@ -8,14 +8,14 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, Receipt
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, Receipt, ReviewRecord
 from shale.chain.world_ledger import Ledger, Moment, ProofChecker
 from shale.chain.world_registry import Registry
 from shale.clock import Clock
 from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
-from shale.market.review import Review, Standing, weigh
+from shale.market.review import Review, Standing, shown, weigh
 from shale.market.signing import SigningDomain
 from shale.payments.batch import Operation, Proof
 from shale.units import ZERO, Address, AttoFil, LeaseId, lease_id_of
@@ -44,6 +44,7 @@ class State:
     orders: dict[LeaseId, tuple[OrderState, str]]
     seconds: dict[LeaseId, int]
     standings: dict[Address, Standing]
+    reviews: dict[Address, list[ReviewRecord]]
     receipts: dict[str, Receipt]
     block: int
 
@@ -63,7 +64,16 @@ class MemoryWorld:
         self._clock = clock
         self._sent = 0
         self.state = State(
-            Ledger(checker, deployment), Registry(), defaultdict(lambda: ZERO), set(), {}, {}, {}, {}, deployment.block
+            Ledger(checker, deployment),
+            Registry(),
+            defaultdict(lambda: ZERO),
+            set(),
+            {},
+            {},
+            {},
+            {},
+            {},
+            deployment.block,
         )
 
     @property
@@ -227,10 +237,24 @@ class MemoryWorld:
             raise Refused("0 is not an end reason", "give 1 to 9")
         self.state.ledger.begin_window(lease, end.reason, at)
 
-    def review(self, sender: Address, order: Order, review: Review) -> None:
+    def review(self, sender: Address, order: Order, review: Review, at: Moment) -> None:
         record = self.leases.get(review.lease)
         if record is None or record.client != sender or review.lease != lease_id_of(self.signing.order_hash(order)):
             raise Refused(f"{sender} is not the lease's client", "send it from the client's wallet")
+        self._review(record, order, review, at)
+
+    def review_signed(self, order: Order, review: Review, signature: str, at: Moment) -> None:
+        if review.order != self.signing.order_hash(order):
+            raise Refused("the review belongs to another order", "sign it for this one")
+        if at.time > review.deadline:
+            raise Refused(f"the deadline {review.deadline} has passed", "sign it anew")
+        self.signing.check(review, signature, order.client)
+        record = self.leases.get(review.lease)
+        if record is None:
+            raise Refused("the lease is not settled yet", "review it once the provider has redeemed it")
+        self._review(record, order, review, at)
+
+    def _review(self, record: LeaseRecord, order: Order, review: Review, at: Moment) -> None:
         if not record.closed:
             raise Refused("the lease is not settled yet", "review it once the provider has redeemed it")
         if record.reviewed:
@@ -238,13 +262,11 @@ class MemoryWorld:
         self.leases[review.lease] = replace(record, reviewed=True)
         weight = weigh(order.price.per_second, record.paid, record.seconds, record.closed_at - record.opened_at)
         known = self.state.standings.get(record.provider, Standing(0, 0, 0))
-        self.state.standings[record.provider] = Standing(
-            known.reviews + 1,
-            known.weight_seconds + weight,
-            known.weighted_stars + weight * review.stars,
-            known.amount + record.paid,
-            known.amount_stars + record.paid.value * review.stars,
+        self.state.standings[record.provider] = known.plus(review.stars, weight, record.paid)
+        said = ReviewRecord(
+            review.lease, record.client, review.stars, weight, record.paid, shown(review.comment), at.tx, at.time
         )
+        self.state.reviews.setdefault(record.provider, []).append(said)
 
     # The ledger, as far as it pays out.
 

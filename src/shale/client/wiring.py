@@ -26,12 +26,15 @@ def signing_of(network: Network) -> SigningDomain:
 
 
 @asynccontextmanager
-async def chain_of(network: Network, account: Account | None = None) -> AsyncIterator[Chain]:
-    """The network's contracts, checked to be there, as this wallet (or nobody) sees them."""
+async def chain_of(network: Network, account: Account | None = None, *, keep: bool = False) -> AsyncIterator[Chain]:
+    """The network's contracts, checked to be there, as this wallet (or nobody) sees them.
+
+    `keep`: the events that are read are kept for the next command, without a wallet too.
+    """
     from shale.chain.fvm import FvmChain
 
     # A wallet's transactions outlive the command that makes them.
-    database = Home.default().client / "chain.db" if account else None
+    database = Home.default().client / "chain.db" if account or keep else None
     chain = FvmChain(
         network.deployment,
         network.rpc_url,

@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from shale.errors import InputRefused
-from shale.units import ZERO, AttoFil, LeaseId
+from shale.units import MAX_SECONDS, ZERO, AttoFil, LeaseId, OrderHash, lease_id_of
 
 MAX_COMMENT_BYTES = 280
 
@@ -20,19 +20,35 @@ FULL_AMOUNT = 5 * 10**15
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One to five stars and a comment: one line of at most 280 bytes."""
+    """One to five stars and a comment: one line of at most 280 bytes.
 
-    lease: LeaseId
+    A signed one is taken until its deadline, in Unix seconds; one that the client sends itself has none.
+    """
+
+    order: OrderHash
     stars: int
     comment: str
+    deadline: int = 0
+
+    @property
+    def lease(self) -> LeaseId:
+        return lease_id_of(self.order)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.deadline <= MAX_SECONDS:
+            raise InputRefused(f"{self.deadline} is no time", "give Unix seconds")
         if not 1 <= self.stars <= 5:
             raise InputRefused(f"{self.stars} is not a number of stars", "give 1 to 5")
         if any(_is_control(character) for character in self.comment):
             raise InputRefused("the comment holds a character that can't be shown", "write it in one line of text")
         if len(self.comment.encode()) > MAX_COMMENT_BYTES:
             raise InputRefused("the comment is too long", f"keep it within {MAX_COMMENT_BYTES} bytes")
+
+
+def shown(comment: str) -> str:
+    """A comment from the chain, where anything may stand, as it may be shown: one line, control characters as `?`."""
+    cut = comment.encode(errors="replace")[:MAX_COMMENT_BYTES].decode(errors="ignore")
+    return "".join("?" if _is_control(character) else character for character in cut)
 
 
 def _is_control(character: str) -> bool:
@@ -55,6 +71,16 @@ class Standing:
     weighted_stars: int
     amount: AttoFil = ZERO
     amount_stars: int = 0
+
+    def plus(self, stars: int, weight_seconds: int, paid: AttoFil) -> Standing:
+        """With one more review."""
+        return Standing(
+            self.reviews + 1,
+            self.weight_seconds + weight_seconds,
+            self.weighted_stars + weight_seconds * stars,
+            self.amount + paid,
+            self.amount_stars + paid.value * stars,
+        )
 
     @property
     def stars_hundredths(self) -> int | None:

@@ -10,6 +10,7 @@ from shale.hashes import keccak
 from shale.market.accounts import Signer, recover, sign_digest
 from shale.market.offer import SignedOffer, offer_from_contents
 from shale.market.order import Acceptance, Confirmation, End, Order, Reading
+from shale.market.review import Review
 from shale.units import Address, OrderHash
 
 _FIELDS: dict[str, str] = {
@@ -22,6 +23,7 @@ _FIELDS: dict[str, str] = {
     "Acceptance": "bytes32 order,bytes32 hostKey,uint64 deadline",
     "Confirmation": "bytes32 order,bytes32 acceptance,uint96 collateral,uint64 deadline",
     "End": "bytes32 order,uint96 amount,uint64 numSeconds,uint8 reason,uint64 at",
+    "Review": "bytes32 order,uint8 stars,string comment,uint64 deadline",
     "Reading": "bytes32 order,uint64 tick,uint64 numSeconds,uint96 due,uint64 at",
 }
 _TYPES = {
@@ -30,7 +32,7 @@ _TYPES = {
 }
 _DOMAIN = "string name,string version,uint256 chainId,address verifyingContract"
 
-Signable = Order | Acceptance | Confirmation | End | Reading
+Signable = Order | Acceptance | Confirmation | End | Review | Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,11 @@ def _word(kind: str, value: Any) -> bytes:
         elif kind == "bytes32":
             if len(value) == 32:
                 return bytes(value)
+        elif kind == "string":
+            return keccak(value.encode())
         elif 0 <= value < 1 << int(kind.removeprefix("uint")):
             return int(value).to_bytes(32, "big")
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         pass
     raise InputRefused(f"a value does not fit {kind}", "check the message's fields")
 
@@ -199,6 +203,13 @@ def words(item: Signable) -> dict[str, Any]:
                 "numSeconds": item.seconds,
                 "reason": int(item.reason),
                 "at": item.at,
+            }
+        case Review():
+            return {
+                "order": bytes.fromhex(item.order[2:]),
+                "stars": item.stars,
+                "comment": item.comment,
+                "deadline": item.deadline,
             }
         case Reading():
             return {

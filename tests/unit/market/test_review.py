@@ -3,17 +3,17 @@
 import pytest
 
 from shale.errors import InputRefused
-from shale.market.review import MAX_COMMENT_BYTES, Review
-from shale.units import LeaseId
+from shale.market.review import MAX_COMMENT_BYTES, Review, shown
+from shale.units import OrderHash
 
-LEASE = LeaseId("0x" + "01" * 31)
+ORDER = OrderHash("0x" + "01" * 32)
 
 
 @pytest.mark.parametrize(
     "comment", ["", "steady, and near the data", "schnell – 快 👩‍🔬", "é" * (MAX_COMMENT_BYTES // 2)]
 )
 def test_a_line_of_any_script_is_taken(comment: str) -> None:
-    assert Review(LEASE, 5, comment).comment == comment
+    assert Review(ORDER, 5, comment).comment == comment
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,23 @@ def test_a_line_of_any_script_is_taken(comment: str) -> None:
 )
 def test_what_acts_on_the_readers_screen_is_refused(bad: str) -> None:
     with pytest.raises(InputRefused, match="can't be shown"):
-        Review(LEASE, 5, f"good{bad}")
+        Review(ORDER, 5, f"good{bad}")
 
 
 def test_a_comment_is_bounded_in_bytes() -> None:
     with pytest.raises(InputRefused, match="too long"):
-        Review(LEASE, 5, "é" * (MAX_COMMENT_BYTES // 2 + 1))
+        Review(ORDER, 5, "é" * (MAX_COMMENT_BYTES // 2 + 1))
+
+
+def test_a_comment_of_the_chain_is_shown_without_what_acts_on_the_screen() -> None:
+    assert shown("good \x1b[2J\u202eevil\n\x9b") == "good ?[2J?evil??"
+    assert shown("schnell – 快 👩‍🔬") == "schnell – 快 👩‍🔬"
+    assert shown("\ud800") == "?"
+    assert len(shown("é" * 300).encode()) == MAX_COMMENT_BYTES
+    assert shown("a" + "é" * 300) == "a" + "é" * 139, "no half of a character"
+
+
+def test_a_review_has_a_time_as_its_deadline() -> None:
+    for bad in (-1, 2**64):
+        with pytest.raises(InputRefused, match="no time"):
+            Review(ORDER, 5, "", bad)

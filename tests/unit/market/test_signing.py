@@ -1,6 +1,7 @@
 """EIP-712 agrees with the contracts, byte for byte (golden vectors), and refuses what they refuse."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from shale.market.accounts import Account, sign_digest
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order, PayKey, Reading
 from shale.market.resources import Resources
+from shale.market.review import Review
 from shale.market.signing import SigningDomain, text_hash
 from shale.units import Address, AttoFil, OrderHash, Price, lease_id_of
 
@@ -32,7 +34,7 @@ def numbers(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(key: str, value: Any) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or key == "comment":
         return value
     if key.startswith("payKey") or not value.startswith("0x"):
         return int(value, 16 if value.startswith("0x") else 10)
@@ -103,6 +105,15 @@ def test_ends_and_readings_sign_as_the_contracts_expect(end: End) -> None:
     for name, item in (("End", end), ("Reading", reading)):
         assert DOMAIN.sign(item, SIGNER) == VECTORS["messages"][name]["signature"]
         DOMAIN.check(item, VECTORS["messages"][name]["signature"], Address(SIGNER.address))
+
+
+def test_a_review_signs_as_the_contracts_expect() -> None:
+    raw = vector("Review")
+    review = Review(ORDER_HASH, raw["stars"], raw["comment"], raw["deadline"])
+    assert DOMAIN.sign(review, SIGNER) == VECTORS["messages"]["Review"]["signature"]
+    for other in (replace(review, stars=5), replace(review, comment="slow"), replace(review, deadline=1)):
+        with pytest.raises(InputRefused, match="review is signed by"):
+            DOMAIN.check(other, VECTORS["messages"]["Review"]["signature"], Address(SIGNER.address))
 
 
 def test_a_lease_id_is_the_order_hash_without_its_last_byte() -> None:

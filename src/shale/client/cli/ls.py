@@ -30,7 +30,10 @@ SHOWN_DATASETS = 8
 )  # fmt: skip
 @json_option
 def command(dataset: str | None, order: str, as_json: bool) -> None:
-    """List providers: what they have free, their datasets (name, CID, files), and the price of 1 CPU and 1 GiB."""
+    """List providers: what they have free, their datasets (name, CID, files), and the price of 1 CPU and 1 GiB.
+
+    What clients say of one: shale reviews PROVIDER.
+    """
     wanted = dataset.strip() if dataset else None
     found, unusable = search(Context())
     if wanted:

@@ -17,6 +17,7 @@ _HERE = "shale.client.cli"
 COMMANDS = {
     "ls": Entry(f"{_HERE}.ls:command", "List providers, what they have free, and their datasets.", "Rent"),
     "datasets": Entry(f"{_HERE}.datasets:command", "List the datasets that providers hold.", "Rent"),
+    "reviews": Entry(f"{_HERE}.reviews:command", "Read what clients say of a provider.", "Rent"),
     "up": Entry(f"{_HERE}.up:command", "Rent a container next to a dataset.", "Rent"),
     "ps": Entry(f"{_HERE}.ps:command", "List your leases.", "Rent"),
     "run": Entry(f"{_HERE}.run:command", "Run a command in a lease's container.", "Rent"),
