@@ -75,7 +75,7 @@ class AttoFil:
         match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
         unit = (match[2] or "fil").lower() if match else ""
         if match is None or unit not in _FIL_UNITS:
-            raise InputRefused(f"{text!r} is not an amount", "write it as 0.01 FIL or 3 nanoFIL")
+            raise InputRefused(f"{text[:40]!r} is not an amount", "write it as 0.01 FIL or 3 nanoFIL")
         return cls(_scale(match[1].replace("_", ""), _FIL_UNITS[unit], text))
 
 
@@ -101,8 +101,11 @@ class Price:
         amount, _, period = text.partition("/")
         key = period.strip().lower() or "h"
         if key not in _PERIODS:
-            raise InputRefused(f"{text!r} is not a price", "write it as 0.01 FIL/h or 3 nanoFIL/s")
-        return cls(AttoFil(AttoFil.parse(amount).value // _PERIODS[key]))
+            raise InputRefused(f"{text[:40]!r} is not a price", "write it as 0.01 FIL/h or 3 nanoFIL/s")
+        whole = AttoFil.parse(amount).value
+        if 0 < whole < _PERIODS[key]:
+            raise InputRefused(f"{text[:40]!r} is less than an attoFIL a second", "ask for more, or for 0 FIL")
+        return cls(AttoFil(whole // _PERIODS[key]))
 
 
 def _scale(digits: str, exponent: int, text: str) -> int:
@@ -110,7 +113,9 @@ def _scale(digits: str, exponent: int, text: str) -> int:
     whole, _, fraction = digits.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > exponent or len(whole) > 40:
-        raise InputRefused(f"{text!r} has a fraction of an attoFIL or is too large", "use at most 18 decimals of a FIL")
+        raise InputRefused(
+            f"{text[:40]!r} has a fraction of an attoFIL or is too large", "use at most 18 decimals of a FIL"
+        )
     return int(whole + fraction.ljust(exponent, "0"))
 
 
@@ -130,7 +135,7 @@ def parse_bytes(text: str) -> int:
     """Read ``2Gi``, ``512M``, ``1048576`` as a number of bytes."""
     match = re.fullmatch(r"\s*([0-9]{1,15})\s*([A-Za-z]*)\s*", text)
     if match is None or match[2].lower() not in _BYTE_UNITS:
-        raise InputRefused(f"{text!r} is not a size", "write it as 2Gi or 512M")
+        raise InputRefused(f"{text[:40]!r} is not a size", "write it as 2Gi or 512M")
     return int(match[1]) * _BYTE_UNITS[match[2].lower()]
 
 
@@ -148,7 +153,7 @@ def parse_duration(text: str) -> int:
     """Read ``90``, ``30s``, ``15m``, ``1.5h``, ``2d`` as whole seconds."""
     match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhd]?)\s*", text)
     if match is None:
-        raise InputRefused(f"{text!r} is not a duration", "write it as 30s, 15m, 8h or 2d")
+        raise InputRefused(f"{text[:40]!r} is not a duration", "write it as 30s, 15m, 8h or 2d")
     return int(Decimal(match[1]) * _DURATION_UNITS[match[2] or "s"])
 
 

@@ -253,6 +253,13 @@ class Chain(Protocol):
         """What no reorganisation takes out of a lease's deposit any more: its deposit in the final block."""
         ...
 
+    async def too_late(self, lease: LeaseId, deadline: int, heads: Heads) -> bool:
+        """Whether the chain never gets this lease: its final block is past the acceptance's deadline and has none.
+
+        A node that is behind, or a reorganisation, can't make this true of a lease that is there.
+        """
+        ...
+
     async def order_nonce_used(self, client: Address, nonce: int) -> bool: ...
 
     async def shard(self, provider: Address) -> Shard: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from shale.chain.bench import Bench, fails, is_refused
+from shale.chain.bench import Bench, Lease, fails, is_refused
 from shale.chain.chain import OnLedger
 from shale.chain.ledger_checks import HOST_KEY, OFFER, LedgerChecks
 from shale.chain.review_checks import ReviewChecks
@@ -232,6 +232,20 @@ class ChainChecks(LedgerChecks, ReviewChecks):
         assert await bench.reader.final_deposit(lease.id, replace(after, final=after.latest)) == raised
         unknown = await bench.agree()
         assert await bench.reader.final_deposit(unknown.id, replace(after, final=after.latest)) == ZERO
+
+    async def test_a_lease_is_too_late_once_a_final_block_after_its_deadline_has_none(self, bench: Bench) -> None:
+        opened, never = await bench.opened(), await bench.agree()
+        deadline = max(opened.acceptance.deadline, never.acceptance.deadline)
+
+        async def late(lease: Lease, until: int = deadline) -> bool:
+            heads = await bench.reader.heads()
+            return await bench.reader.too_late(lease.id, until, replace(heads, final=heads.latest))
+
+        assert not await late(never)
+        await bench.pass_time(deadline - await bench.now() + 1)
+        assert await late(never)
+        assert not await late(never, await bench.now())
+        assert not await late(opened), "it is there"
 
     async def test_anybody_may_top_a_lease_up_by_value(self, bench: Bench) -> None:
         lease = await bench.opened()

@@ -91,7 +91,7 @@ class Events:
         """Read one range; False when the chain moved meanwhile."""
         while True:
             end = min(at + self._range - 1, head)
-            before = await self._last_block(at, end)
+            before = await self._node.at_or_before(end, at)
             try:
                 found = [log for topics in self._filters for log in await self._ask(at, end, topics)]
                 break
@@ -102,7 +102,7 @@ class Events:
                     raise
                 self._range = max(1, (end - at + 1) // 2)
         moving = end > final
-        if moving and (await self._last_block(at, end) != before or not await self._are_there(found, final)):
+        if moving and (await self._node.at_or_before(end, at) != before or not await self._are_there(found, final)):
             return False
         if self._range < RANGE:
             self._range = min(RANGE, self._range * 2)
@@ -116,16 +116,6 @@ class Events:
             if header is None or header.hash != known:
                 return False
         return True
-
-    async def _last_block(self, at: int, end: int) -> Header | None:
-        """The last block of a range that there is: some epochs have none."""
-        for number in range(end, max(at - 1, end - 20), -1):
-            found = await self._node.header(number)
-            if found is not None:
-                if found.number != number:
-                    raise self._node.nonsense("another block than was asked for")
-                return found
-        return None
 
     async def _ask(self, at: int, end: int, topics: Topics) -> list[Log]:
         raw = await self._node.rpc.call(

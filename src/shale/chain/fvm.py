@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from shale.chain.abi import Contract, artifact
-from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, ProviderRecord, Receipt, ReviewRecord, Shard
+from shale.chain.chain import (
+    Deployment,
+    Heads,
+    LeaseRecord,
+    OnLedger,
+    Opening,
+    ProviderRecord,
+    Receipt,
+    ReviewRecord,
+    Shard,
+)
 from shale.chain.database import Database
 from shale.chain.fees import MAX_FEE
 from shale.chain.node import Landed, Node, no_contract
@@ -194,6 +204,13 @@ class FvmChain:
             return ZERO
         held = await self._node.read(self._ledger, "leaseOf", int(lease, 16), block=heads.final)
         return AttoFil(held.deposit)
+
+    async def too_late(self, lease: LeaseId, deadline: int, heads: Heads) -> bool:
+        final = await self._node.at_or_before(heads.final)
+        if final is None or final.time <= deadline or final.number < self._deployment.block:
+            return False
+        held = await self._node.read(self._ledger, "leaseOf", int(lease, 16), block=final.number)
+        return OnLedger(held.state) is OnLedger.NONE
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return bool(await self._node.read(self._market, "isNonceUsed", client, nonce))

@@ -183,6 +183,10 @@ class MemoryChain:
     async def final_deposit(self, lease: LeaseId, heads: Heads) -> AttoFil:
         return self._world.state.ledger.deposit_at(lease, heads.final)
 
+    async def too_late(self, lease: LeaseId, deadline: int, heads: Heads) -> bool:
+        # Here blocks have no times of their own: all of them are of now.
+        return lease not in self._world.leases and deadline < self._world.heads.time
+
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return (client, nonce) in self._world.state.nonces
 

@@ -14,6 +14,8 @@ from shale.units import Address, AttoFil
 FINALITY = {314: 900, 314159: 900, 31415926: 0}
 """Epochs after which a block counts as final: Filecoin's expected consensus. A devnet's one node takes nothing back."""
 _DEFAULT_FINALITY = 900
+_MOST_EMPTY = 20
+"""Epochs in a row that are without blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,16 @@ class Node:
             base_fee=self._quantity(found.get("baseFeePerGas", "0x0")),
             gas_limit=self._quantity(found.get("gasLimit", "0x0")),
         )
+
+    async def at_or_before(self, block: int, least: int = 0) -> Header | None:
+        """The block of this number, or the last before it, down to `least`: some epochs have none, 20 at most."""
+        for number in range(block, max(least - 1, block - _MOST_EMPTY, -1), -1):
+            found = await self.header(number)
+            if found is not None:
+                if found.number != number:
+                    raise self.nonsense("another block than was asked for")
+                return found
+        return None
 
     async def latest(self) -> Header:
         found = await self.header("latest")

@@ -46,7 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "NotMarket": ("only the market may lock collateral", "open the lease through the market"),
     "InsufficientBalance": (
         "the ledger balance is {0} attoFIL, {1} are needed",
-        "deposit the rest (shale wallet deposit)",
+        "deposit the rest (shale wallet deposit), or take less",
     ),
     "LeaseExists": ("the lease is open already", "sign a new order for another one"),
     "UnknownLease": ("the ledger knows no such lease", "check its id and the network"),

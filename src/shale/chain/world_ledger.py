@@ -78,7 +78,7 @@ class Ledger:
         if amount > have:
             raise Refused(
                 f"the ledger balance is {have.value} attoFIL, {amount.value} are needed",
-                "deposit the rest (shale wallet deposit)",
+                "deposit the rest (shale wallet deposit), or take less",
             )
         self.balances[owner] = have - amount
 

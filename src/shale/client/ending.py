@@ -22,9 +22,6 @@ from shale.market.signing import SigningDomain
 from shale.paths import Home
 from shale.units import ZERO, AttoFil
 
-CHAIN_LAG_SECONDS = 3600
-"""By how much a chain's clock, and what we see of it, may lag behind ours."""
-
 AskAgent = Callable[[Home, str, dict[str, Any], str], Awaitable[object]]
 
 
@@ -94,7 +91,7 @@ class Ending:
         return "chain"
 
 
-async def refresh_settled(store: Store, chain: Chain, network: str, now: int) -> list[Rental]:
+async def refresh_settled(store: Store, chain: Chain, network: str) -> list[Rental]:
     """Take over from the chain what it has proven of ended leases; a node that doesn't answer changes nothing.
 
     A start that failed is forgotten once the chain can't lock its collateral any more. Returns those whose collateral
@@ -110,7 +107,11 @@ async def refresh_settled(store: Store, chain: Chain, network: str, now: int) ->
                     store.settle(rental.id, record.paid, record.seconds)
                 elif record is not None and failed and not record.ended_at:
                     locked.append(rental)
-                elif record is None and failed and rental.order.deadline + CHAIN_LAG_SECONDS < now:
+                elif (
+                    record is None
+                    and failed
+                    and await chain.too_late(rental.id, rental.order.deadline, await chain.heads())
+                ):
                     store.forget(rental.id)
     return locked
 

@@ -83,12 +83,11 @@ class Exiting:
         if record.closed:
             return self._closed(rental, record, Way.CLOSED)
         record = await self._begin_window(rental, record, report)
-        while (now := (await self.chain.heads()).time) < record.overdue_at:
+        now = (await self.chain.heads()).time
+        while now < record.overdue_at:
             if not wait:
                 return Exited(rental, Way.WAITING, record.overdue_at, record.overdue_at - now)
-            pause = min(POLL_SECONDS, record.overdue_at - now)
-            await self.clock.sleep_until(self.clock.steady() + pause)
-            record = await self._present(rental)
+            record, now = await self._later(rental, min(POLL_SECONDS, record.overdue_at - now), report)
             if record.closed:
                 return self._closed(rental, record, Way.CLOSED)
         if record.state is OnLedger.LOCKED:
@@ -105,6 +104,17 @@ class Exiting:
         await self.chain.end_lease(end, self.signing.sign(end, self.account))
         report("end", "done", "our End stands on the chain")
         return await self._present(rental)
+
+    async def _later(self, rental: Rental, pause: float, report: Report) -> tuple[LeaseRecord, int]:
+        """The lease and the chain's time after a pause, however long the node is away: the window lasts a day."""
+        while True:
+            await self.clock.sleep_until(self.clock.steady() + pause)
+            try:
+                now = (await self.chain.heads()).time
+                return await self._present(rental), now
+            except Unavailable as error:
+                report("window", "started", f"{error.message}; asking again")
+                pause = POLL_SECONDS
 
     async def _present(self, rental: Rental) -> LeaseRecord:
         record = await self.chain.lease(rental.id)

@@ -161,7 +161,7 @@ class LedgerBooks:
     async def forgone(self) -> dict[LeaseId, AttoFil]:
         """By closed lease: what its last voucher was worth beyond what was redeemed.
 
-        Others closed it, or its top-up was not on chain.
+        Others closed it, or it was not on chain, or its top-up wasn't.
         """
         columns = books.leases.c
         query = select(columns.lease_id, columns.paid, columns.closed_paid).where(columns.closed_paid != "")

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from shale.chain.chain import Chain, OnLedger, Receipt, Shard, TooDear
+from shale.chain.chain import Chain, Heads, OnLedger, Receipt, Shard, TooDear
 from shale.clock import Clock
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.ledger.rebuild import Rebuilt, rebuild
@@ -32,8 +32,6 @@ from shale.units import ZERO, Address, AttoFil, LeaseId
 
 log = logging.getLogger("shale.provider")
 
-_CHAIN_LAG_SECONDS = 3600
-"""By how much a chain's clock, and what we see of it, may lag behind ours."""
 _REFUNDS = 64
 """How many leases one transaction refunds at most."""
 _READS = 16
@@ -86,7 +84,7 @@ class Settlement:
             ground = await self._follow()
             try:
                 await self._finish(ground, settled)
-                await self._sweep()
+                await self._sweep(ground.heads)
                 await self._look(ground, redeem, {lease for one in settled for lease in one.batch.leases})
                 ground.claimables = worth_their_share(ground.claimables, fee, ground.shard.demanded)
                 await self._refund(ground)
@@ -194,7 +192,7 @@ class Settlement:
         records = [await self._chain.lease(lease) for lease in kept.batch.leases]
         return any(record is None or record.closed for record in records)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, heads: Heads) -> None:
         """Acceptances that nobody confirmed to us: forgotten once the chain can't take them any more.
 
         A client may have anchored one by itself: as a lease that never started, it is refunded.
@@ -202,7 +200,7 @@ class Settlement:
         for held in await self._store.leases(LeaseState.ACCEPTED):
             if await self._chain.lease(held.id) is not None:
                 await self._store.end(held.id, EndReason.START_FAILED, self._clock.now())
-            elif held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now():
+            elif await self._chain.too_late(held.id, held.acceptance.deadline, heads):
                 await self._store.forget(held.id)
 
     # Looking at the leases.
@@ -231,11 +229,13 @@ class Settlement:
         ended = held is not None and held.lease.state is LeaseState.ENDED
         if record is None:
             # An ended one that the chain never had is settled with nothing; one that waits for its anchor is not lost.
-            late = held is not None and held.acceptance.deadline + _CHAIN_LAG_SECONDS < self._clock.now()
-            if held is not None and held.voucher is not None and (held.anchor_tx or (ended and late)):
+            if held is None:
+                return
+            late = ended and await self._chain.too_late(lease, held.acceptance.deadline, ground.heads)
+            if held.voucher is not None and (held.anchor_tx or late):
                 self._leave(lease, held.lease.paid, "the chain has no such lease: its anchor is not there")
-            if held is not None and ended and late:
-                await self._books.closed([lease], 0)
+            if late:
+                await self._books.closed([lease], 0, ZERO)
             return
         if record.closed:
             if held is not None:

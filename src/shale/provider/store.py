@@ -223,8 +223,12 @@ class Store:
         await self._set(lease, anchor_tx=tx)
 
     async def set_extra_seconds(self, lease: LeaseId, extra_seconds: int) -> None:
-        """The chain has a higher deposit than was ordered."""
-        await self._set(lease, extra_seconds=extra_seconds)
+        """The chain has a higher deposit than was ordered. A lower one, asked for earlier, changes nothing."""
+        async with self.begin() as connection:
+            held = await _held(connection, lease)
+            known = held.max_seconds - held.order.max_seconds
+            values = {"extra_seconds": max(known, extra_seconds)}
+            await connection.execute(update(books.leases).where(books.leases.c.lease_id == lease).values(**values))
 
     async def set_sure(self, lease: LeaseId, seconds: int) -> None:
         """So many seconds of the deposit are final: the highest voucher within them is kept from now on."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shale.client.ending import CHAIN_LAG_SECONDS, Ending, refresh_settled, refund
+from shale.client.ending import Ending, refresh_settled, refund
 from shale.client.rental import Rental
 from shale.client.sshconfig import config_path
 from shale.errors import Closed, ShaleError, Unavailable
@@ -124,13 +124,13 @@ async def test_what_the_chain_has_proven_is_taken_over(bench: Any) -> None:
     rental = await paid_lease(bench)
     await bench.anchor(rental)
     await ending(bench).end(rental)
-    await refresh_settled(bench.store, bench.chain, "memory", bench.clock.now())
+    await refresh_settled(bench.store, bench.chain, "memory")
     assert bench.store.by_id(rental.id).state is LeaseState.ENDED
     record = bench.world.leases[rental.id]
     bench.world.leases[rental.id] = replace(record, closed=True, paid=rental.price.over(5), seconds=5)
-    await refresh_settled(bench.store, bench.chain, "another network", bench.clock.now())
+    await refresh_settled(bench.store, bench.chain, "another network")
     assert bench.store.by_id(rental.id).state is LeaseState.ENDED
-    await refresh_settled(bench.store, bench.chain, "memory", bench.clock.now())
+    await refresh_settled(bench.store, bench.chain, "memory")
     settled = bench.store.by_id(rental.id)
     assert (settled.state, settled.settled_seconds) == (LeaseState.SETTLED, 5)
     assert refund(settled) == rental.collateral - rental.price.over(5)
@@ -140,23 +140,24 @@ async def test_collateral_locked_after_a_failed_start_is_freed_by_way_of_the_cha
     """A hostile provider says that the start failed, and anchors the confirmation later."""
     failed = await failed_start(bench)
     await bench.chain.deposit(failed.collateral)  # for another lease
-    assert await refresh_settled(bench.store, bench.chain, "memory", bench.clock.now()) == []
+    assert await refresh_settled(bench.store, bench.chain, "memory") == []
     with pytest.raises(Closed, match="ended already"):
         await ending(bench).end(failed)
     await bench.anchor(failed)
-    [locked] = await refresh_settled(bench.store, bench.chain, "memory", bench.clock.now())
+    [locked] = await refresh_settled(bench.store, bench.chain, "memory")
     _, way = await ending(bench).end(locked)
     record = await bench.chain.lease(failed.id)
     assert (way, bool(record.ended_at)) == ("chain", True)
-    assert await refresh_settled(bench.store, bench.chain, "memory", bench.clock.now()) == []
+    assert await refresh_settled(bench.store, bench.chain, "memory") == []
 
 
 async def test_a_failed_start_is_forgotten_once_the_chain_cannot_lock_its_collateral(bench: Any) -> None:
     failed = await failed_start(bench)
-    late = failed.order.deadline + CHAIN_LAG_SECONDS
-    await refresh_settled(bench.store, bench.chain, "memory", late)
+    await bench.clock.advance(failed.order.deadline - bench.clock.now())
+    await refresh_settled(bench.store, bench.chain, "memory")
     assert bench.store.rentals() == [failed]
-    await refresh_settled(bench.store, bench.chain, "memory", late + 1)
+    await bench.clock.advance(1)
+    await refresh_settled(bench.store, bench.chain, "memory")
     assert bench.store.rentals() == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shale.chain.chain import OnLedger
+from shale.chain.chain import Heads, OnLedger
 from shale.chain.memory import MemoryChain
 from shale.client.exiting import WINDOW_SECONDS, Exited, Exiting, Way
 from shale.client.rental import Rental
@@ -128,6 +128,27 @@ async def test_waiting_for_the_window_closes_the_lease_when_it_has_passed(scene:
     await scene.bench.clock.advance(WINDOW_SECONDS - 60)
     assert not task.done()
     await scene.bench.clock.advance(120)
+    assert (await task).way is Way.REFUND
+
+
+async def test_a_node_that_is_away_in_the_window_is_waited_for(scene: Scene) -> None:
+    away = [False]
+
+    class Away(MemoryChain):
+        async def heads(self) -> Heads:
+            if away[0]:
+                raise Unavailable("the node does not answer", "try again")
+            return await super().heads()
+
+    await end(scene)
+    task = asyncio.create_task(scene.exit(Away(scene.bench.world, scene.bench.me), wait=True))
+    await scene.bench.clock.advance(3600)
+    away[0] = True
+    await scene.bench.clock.advance(WINDOW_SECONDS)
+    assert not task.done()
+    assert ("window", "started") in scene.told
+    away[0] = False
+    await scene.bench.clock.advance(60)
     assert (await task).way is Way.REFUND
 
 

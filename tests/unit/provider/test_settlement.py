@@ -11,7 +11,7 @@ import pytest
 from tests.desks import FIL, Counter, open_counter
 from tests.settlements import Killed, Shop, open_shop
 
-from shale.chain.chain import OnLedger, Receipt, TooDear
+from shale.chain.chain import LeaseRecord, OnLedger, Receipt, TooDear
 from shale.chain.memory import MemoryChain
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.ledger.rebuild import rebuild_at
@@ -391,6 +391,32 @@ async def test_what_was_paid_for_a_lease_that_the_chain_has_lost_is_told(shop: S
     [left] = settlement.unclaimed.values()
     assert (left.lease, left.amount) == (held.id, held.order.price.over(20))
     assert "no such lease" in left.why
+
+
+async def test_a_node_that_is_behind_makes_no_lease_be_given_up(shop: Shop) -> None:
+    held = await shop.ended(20)
+    world = shop.counter.world
+
+    class Behind(MemoryChain):
+        async def lease(self, lease: LeaseId) -> LeaseRecord | None:
+            return None
+
+    await shop.counter.clock.advance(7 * DAY)
+    assert await shop.settle(Behind(world, shop.operator)) == []
+    [batch] = await shop.settle()
+    assert batch.batch.leases == (held.id,)
+    await shop.check_money((held, 20))
+
+
+async def test_a_lease_that_never_comes_to_the_chain_is_given_up_and_what_it_earned_is_told(shop: Shop) -> None:
+    before = shop.counter.world.mark()
+    held = await shop.ended(20)
+    shop.counter.world.rewind(before)
+    await shop.counter.clock.advance(7 * DAY)
+    settlement = await shop.start()
+    assert await settlement.run() == []
+    assert (await shop.counter.desk.store.lease(held.id)).lease.state is LeaseState.SETTLED
+    assert await shop.books.forgone() == {held.id: held.order.price.over(20)}
 
 
 async def test_a_top_up_is_claimed(shop: Shop) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_BETWEEN = 5.0
+"""Seconds between two lines about a step that goes on, where they don't live on a terminal."""
+
+
 class Progress:
     """A context manager; call `report` with a step's name, its state (started, done, failed) and a detail."""
 
@@ -22,6 +26,7 @@ class Progress:
         self._console = console(stderr=True)
         self._began = time.monotonic()
         self._steps: dict[str, tuple[str, str, float, float]] = {}
+        self._told: dict[str, float] = {}
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
@@ -52,7 +57,10 @@ class Progress:
         self._steps[name] = (state, detail or before, start, now)
         # A step that is told of again has not begun again: it waits.
         shown = "waiting" if state == last == "started" else state
+        if shown == "waiting" and now - self._told.get(name, start) < _BETWEEN:
+            return
         if not self._quiet and self._live is None and shown != "started":
+            self._told[name] = now
             self._console.print(f"{shown:7} {name:10} {now - start:6.1f} s  {detail or before}", markup=False)
 
     def _table(self) -> Table:

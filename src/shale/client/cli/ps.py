@@ -45,7 +45,6 @@ def _refresh(context: Context, store: Store) -> None:
     """Ask the chain what became of ended leases; the list is shown without it, too."""
     from shale.client.ending import refresh_settled
     from shale.client.wiring import chain_of, network_of
-    from shale.clock import SystemClock
     from shale.market.lease import LeaseState
 
     waiting = {rental.network for rental in store.rentals() if rental.state is LeaseState.ENDED}
@@ -53,7 +52,7 @@ def _refresh(context: Context, store: Store) -> None:
 
         async def look(name: str = name) -> None:
             async with chain_of(network_of(context.home, name)) as chain:
-                for rental in await refresh_settled(store, chain, name, SystemClock().now()):
+                for rental in await refresh_settled(store, chain, name):
                     click.echo(
                         f"{rental.name}: its start failed, and the provider locked its collateral all the same: "
                         f"free it with shale end {rental.name}",
