@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"math/big"
+	"runtime"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
+	"github.com/shale-cloud/shale/kernel/lanes"
 	"github.com/shale-cloud/shale/kernel/voucher"
 )
 
@@ -54,18 +56,19 @@ type Transition struct {
 	steps   []step // one for each slot
 }
 
-// RootOf is the root of the tree that holds exactly these leaves.
-func RootOf(leaves []Leaf) (fr.Element, error) {
-	_, tree, err := plant(leaves)
+// RootOf is the root of the tree that holds exactly these leaves, and those that the subtrees stand for.
+func RootOf(leaves []Leaf, subtrees ...Subtree) (fr.Element, error) {
+	_, tree, err := plant(leaves, subtrees...)
 	if err != nil {
 		return fr.Element{}, err
 	}
 	return tree.Root(), nil
 }
 
-// Apply checks operations, at most one for each slot of the window, against the ledger that holds exactly these leaves,
-// and returns the transition. The error is a Refused that names the operation, counted from zero, and what is wrong.
-func Apply(domain fr.Element, size int, window uint32, leaves []Leaf, operations []Operation) (*Transition, error) {
+// Apply checks operations, at most one for each slot of the window, against the ledger that holds exactly these leaves
+// and those that the subtrees stand for, none of which is the window's, and returns the transition. The error is a Refused
+// that names the operation, counted from zero, and what is wrong.
+func Apply(domain fr.Element, size int, window uint32, leaves []Leaf, operations []Operation, subtrees ...Subtree) (*Transition, error) {
 	switch {
 	case !IsSize(size):
 		return nil, refusef("there are no batches of %d slots: the sizes are %v", size, Sizes)
@@ -76,11 +79,16 @@ func Apply(domain fr.Element, size int, window uint32, leaves []Leaf, operations
 	case len(operations) > size:
 		return nil, refusef("a batch of size %d has at most as many operations, not %d", size, len(operations))
 	}
-	held, tree, err := plant(leaves)
+	held, tree, err := plant(leaves, subtrees...)
 	if err != nil {
 		return nil, err
 	}
 	first := window * uint32(size)
+	for _, subtree := range subtrees {
+		if subtree.Number == subtreeAt(first) {
+			return nil, refusef("window %d lies in subtree %d: its leaves are needed, not its hash", window, subtree.Number)
+		}
+	}
 	steps := make([]step, size)
 	for i, operation := range operations {
 		if operation.Index < first || operation.Index >= first+uint32(size) {
@@ -133,12 +141,16 @@ func (t *Transition) pack() {
 	t.Inputs = compress(t.Words, leaves, flags)
 }
 
-func plant(leaves []Leaf) (map[uint32]Leaf, *Tree, error) {
+// plant checks that the leaves and subtrees can stand together, and builds their tree.
+func plant(leaves []Leaf, subtrees ...Subtree) (map[uint32]Leaf, *Tree, error) {
 	if len(leaves) > 1<<Depth {
 		return nil, nil, refusef("a ledger has at most 2^%d leaves", Depth)
 	}
+	given, err := hashesOf(subtrees)
+	if err != nil {
+		return nil, nil, err
+	}
 	held := make(map[uint32]Leaf, len(leaves))
-	hashes := make(map[uint32]fr.Element, len(leaves))
 	for i, leaf := range leaves {
 		if err := leaf.check(); err != nil {
 			return nil, nil, refusef("leaf %d: %v", i, err)
@@ -146,10 +158,22 @@ func plant(leaves []Leaf) (map[uint32]Leaf, *Tree, error) {
 		if _, ok := held[leaf.Index]; ok {
 			return nil, nil, refusef("leaf %d: index %d is taken by an earlier leaf", i, leaf.Index)
 		}
+		if number := subtreeAt(leaf.Index); has(given, number) {
+			return nil, nil, refusef("leaf %d: index %d lies in subtree %d, which is given by its hash", i, leaf.Index, number)
+		}
 		held[leaf.Index] = leaf
-		hashes[leaf.Index] = leaf.Hash()
 	}
-	return held, NewTree(hashes), nil
+	hashes := make([]fr.Element, len(leaves))
+	lanes.InParallel(len(leaves), runtime.GOMAXPROCS(0), func(from, to int) {
+		for i := from; i < to; i++ {
+			hashes[i] = leaves[i].Hash()
+		}
+	})
+	byIndex := make(map[uint32]fr.Element, len(leaves))
+	for i, leaf := range leaves {
+		byIndex[leaf.Index] = hashes[i]
+	}
+	return held, NewTree(byIndex, given), nil
 }
 
 // check holds one operation against the leaf that it updates, rule by rule as the circuit does.

@@ -87,11 +87,11 @@ func TestTreeGivesTheRootThatItsPathsLeadTo(t *testing.T) {
 	for range 50 {
 		leaves[random.Uint32N(1<<Depth)] = wordOf(random.Uint64())
 	}
-	tree := NewTree(nil)
+	tree := NewTree(nil, nil)
 	for index, leaf := range leaves {
 		tree.Set(index, leaf)
 	}
-	if tree.Root() != NewTree(leaves).Root() {
+	if tree.Root() != NewTree(leaves, nil).Root() {
 		t.Fatal("setting leaves one by one and building at once differ")
 	}
 	for index, leaf := range leaves {

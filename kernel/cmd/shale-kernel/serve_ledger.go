@@ -76,9 +76,7 @@ func (s *server) domain(params json.RawMessage) (any, error) {
 }
 
 func root(params json.RawMessage) (any, error) {
-	var p struct {
-		Leaves []wireLeaf `json:"leaves"`
-	}
+	var p wireTree
 	if err := read(params, &p); err != nil {
 		return nil, err
 	}
@@ -86,7 +84,7 @@ func root(params json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := ledger.RootOf(leaves)
+	root, err := ledger.RootOf(leaves, subtreesOf(p.Subtrees)...)
 	if err != nil {
 		return nil, asRefused(err)
 	}
@@ -95,12 +93,36 @@ func root(params json.RawMessage) (any, error) {
 	}{wireWord(root)}, nil
 }
 
+func subtree(params json.RawMessage) (any, error) {
+	var p struct {
+		Number *uint32    `json:"number"`
+		Leaves []wireLeaf `json:"leaves"`
+	}
+	if err := read(params, &p); err != nil {
+		return nil, err
+	}
+	if p.Number == nil {
+		return nil, refused("params: number is needed")
+	}
+	leaves, err := leavesOf(p.Leaves)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := ledger.SubtreeOf(*p.Number, leaves)
+	if err != nil {
+		return nil, asRefused(err)
+	}
+	return struct {
+		Hash wireWord `json:"hash"`
+	}{wireWord(hash)}, nil
+}
+
 func (s *server) prove(params json.RawMessage, report reporter) (any, error) {
 	var p struct {
+		wireTree
 		Domain     *wireWord       `json:"domain"`
 		Size       *int            `json:"size"`
 		Window     *uint32         `json:"window"`
-		Leaves     []wireLeaf      `json:"leaves"`
 		Operations []wireOperation `json:"operations"`
 		Words      bool            `json:"words"`
 	}
@@ -118,7 +140,7 @@ func (s *server) prove(params json.RawMessage, report reporter) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	transition, err := ledger.Apply(fr.Element(*p.Domain), *p.Size, *p.Window, leaves, operations)
+	transition, err := ledger.Apply(fr.Element(*p.Domain), *p.Size, *p.Window, leaves, operations, subtreesOf(p.Subtrees)...)
 	if err != nil {
 		return nil, asRefused(err)
 	}

@@ -39,6 +39,7 @@ func (s *server) table() map[string]method {
 		"ledger.info":         quick(s.info),
 		"ledger.domain":       quick(s.domain),
 		"ledger.root":         slow(root),
+		"ledger.subtree":      slow(subtree),
 		"ledger.prove":        {call: s.prove, slow: true},
 		"ledger.verify":       quick(s.verifyProof),
 	}

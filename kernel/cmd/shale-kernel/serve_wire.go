@@ -133,6 +133,27 @@ type wireOperation struct {
 	Signature wireBytes `json:"signature"`
 }
 
+// wireTree is a tree: leaves, and subtrees that none of them lies in.
+type wireTree struct {
+	Leaves   []wireLeaf    `json:"leaves"`
+	Subtrees []wireSubtree `json:"subtrees"`
+}
+
+type wireSubtree ledger.Subtree
+
+func (s *wireSubtree) UnmarshalJSON(raw []byte) error {
+	var pair []json.RawMessage
+	if err := json.Unmarshal(raw, &pair); err != nil || len(pair) != 2 {
+		return errors.New("a subtree must be [number, hash]")
+	}
+	var number *uint32
+	if err := json.Unmarshal(pair[0], &number); err != nil || number == nil {
+		return errors.New("a subtree's number must be uint32")
+	}
+	s.Number = *number
+	return (*wireWord)(&s.Hash).UnmarshalJSON(pair[1])
+}
+
 func (l wireLeaf) leaf() (ledger.Leaf, error) {
 	if l.Index == nil || l.LeaseID == nil || l.X == nil || l.Y == nil || l.Amount == nil || l.Seconds == nil {
 		return ledger.Leaf{}, refused("a leaf has index, lease_id, x, y, amount and seconds")
@@ -156,6 +177,14 @@ func leavesOf(wire []wireLeaf) ([]ledger.Leaf, error) {
 		leaves[i] = leaf
 	}
 	return leaves, nil
+}
+
+func subtreesOf(wire []wireSubtree) []ledger.Subtree {
+	subtrees := make([]ledger.Subtree, len(wire))
+	for i, w := range wire {
+		subtrees[i] = ledger.Subtree(w)
+	}
+	return subtrees
 }
 
 func operationsOf(wire []wireOperation) ([]ledger.Operation, error) {

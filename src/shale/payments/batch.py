@@ -15,9 +15,11 @@ TREE_DEPTH = 20
 SIZES = (1, 8, 64, 256)
 """The sizes that a batch may have: each has a circuit, keys and a verifier of its own (docs/protocol.md, section 4)."""
 
-MAX_LEAVES = 40_000
-"""A provider takes no new lease once its tree and its living leases come to so many: the prover takes a tree in one
-line of 16 MiB (docs/protocol.md, section 6), some 50,000 leaves."""
+MAX_LEAVES = 2**TREE_DEPTH
+"""A provider takes no new lease once its tree and its living leases come to so many: more have no place in its tree."""
+
+SUBTREE_HEIGHT = 12
+"""The kernel is told a tree in aligned subtrees of this height (docs/protocol.md, section 6); a window lies in one."""
 
 
 @dataclass(frozen=True, slots=True)

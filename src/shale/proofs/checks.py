@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shale.errors import Refused
 from shale.market.order import PayKey
-from shale.payments.batch import SIZES, Batch, Leaf, Operation, Proof
+from shale.payments.batch import SIZES, TREE_DEPTH, Batch, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.payments.words import batch_words, challenge, evaluation
 from shale.proofs.prover import PaySecret, Prover
@@ -78,9 +78,43 @@ class ProverChecks:
         assert await prover.root([one]) != await prover.root([replace(one, index=1)])
 
     async def test_two_leaves_of_one_index_are_refused(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        for index in (3, 5000):
+            leaves = [Leaf(index, LEASE, secret.public), Leaf(index, OTHER_LEASE, secret.public)]
+            await _is_refused(prover.root(leaves))
+            await _is_refused(prover.prove(domain, 1, 3, leaves, [Operation(leaves[0], False, True, None)]))
+        crowd = [Leaf(index % 4096, LEASE, secret.public) for index in range(4097)]
+        await _is_refused(prover.root(crowd))
+
+    async def test_a_leaf_outside_of_the_tree_is_refused(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        standing = Leaf(3, LEASE, secret.public)
+        for index in (-1, 2**TREE_DEPTH, 2**32, 2**64):
+            leaves = [standing, Leaf(index, OTHER_LEASE, secret.public)]
+            await _is_refused(prover.root(leaves))
+            await _is_refused(prover.prove(domain, 1, 3, leaves, [Operation(standing, False, True, None)]))
+
+    async def test_a_leaf_counts_wherever_in_the_tree_it_stands(self, prover: Prover) -> None:
         key = (await prover.keygen()).public
-        leaves = [Leaf(3, LEASE, key), Leaf(3, OTHER_LEASE, key)]
-        await _is_refused(prover.root(leaves))
+        leaves = [Leaf(index, LEASE, key) for index in (0, 4095, 4096, 2**19, 2**TREE_DEPTH - 1)]
+        root = await prover.root(leaves)
+        assert root == await prover.root(leaves[::-1])
+        others = {await prover.root([*leaves, Leaf(index, OTHER_LEASE, key)]) for index in (1, 4097, 2**18)}
+        for leaf in leaves:
+            rest = [other for other in leaves if other is not leaf]
+            others |= {await prover.root(rest), await prover.root([*rest, replace(leaf, seconds=1)])}
+        assert len(others) == 13
+        assert root not in others
+        assert root == await prover.root(leaves)
+
+    async def test_a_lease_is_closed_wherever_in_the_tree_it_stands(self, prover: Prover) -> None:
+        secret, domain = await _payer(prover)
+        tree = [Leaf(index, LEASE, secret.public, AttoFil(9), 3) for index in (0, 4095, 4096, 2**19, 2**TREE_DEPTH - 1)]
+        for leaf in tree:
+            left = [other for other in tree if other is not leaf]
+            proof = await prover.prove(domain, 1, leaf.index, tree, [Operation(leaf, False, True, None)])
+            assert (proof.old_root, proof.new_root) == (await prover.root(tree), await prover.root(left))
+            assert await prover.check_proof(proof)
 
     async def test_many_vouchers_are_verified_in_their_order(self, prover: Prover) -> None:
         secret, domain = await _payer(prover)

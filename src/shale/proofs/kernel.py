@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shale.errors import Refused, Unavailable
+from shale.errors import Unavailable
 from shale.market.order import PayKey
 from shale.paths import binary, keys_dir
-from shale.payments.batch import SIZES, Leaf, Operation, Proof
+from shale.payments.batch import SIZES, SUBTREE_HEIGHT, Leaf, Operation, Proof
 from shale.payments.voucher import Voucher
 from shale.payments.words import FIELD, hex_word
-from shale.proofs.pipe import KernelPipe, TooLong
+from shale.proofs.pipe import KernelPipe
 from shale.proofs.prover import Circuit, CircuitSize, KeyFile, PaySecret, Progress
+from shale.proofs.subtrees import Subtrees, leaf_to_wire
 from shale.units import Address, AttoFil, LeaseId
 
 SECONDS: Mapping[str, float] = {"ledger.prove": 3600.0}
@@ -33,6 +33,7 @@ class KernelProver:
         chosen = program or binary("shale-kernel")
         self._pipe = KernelPipe([str(chosen), "serve", "--keys", str(keys or keys_dir())])
         self._circuit: Circuit | None = None
+        self._subtrees = Subtrees(self._hash_subtree)
 
     async def keygen(self) -> PaySecret:
         result = await self._call("voucher.keygen")
@@ -83,8 +84,7 @@ class KernelProver:
         return _word(await self._call("ledger.domain", chain_id=chain_id, ledger=ledger), "domain")
 
     async def root(self, leaves: Sequence[Leaf]) -> str:
-        with _of_a_tree(len(leaves)):
-            return _word(await self._call("ledger.root", leaves=[_leaf(leaf) for leaf in leaves]), "root")
+        return _word(await self._call("ledger.root", **await self._subtrees.params(leaves)), "root")
 
     async def prove(
         self,
@@ -99,11 +99,10 @@ class KernelProver:
             "domain": domain,
             "size": size,
             "window": window,
-            "leaves": [_leaf(leaf) for leaf in leaves],
             "operations": [_operation(operation) for operation in operations],
         }
-        with _of_a_tree(len(leaves)):
-            result = await self._pipe.call("ledger.prove", params, SECONDS["ledger.prove"], progress)
+        params |= await self._subtrees.params(leaves, window * size >> SUBTREE_HEIGHT)
+        result = await self._pipe.call("ledger.prove", params, SECONDS["ledger.prove"], progress)
         return Proof(
             size=size,
             window=window,
@@ -128,35 +127,15 @@ class KernelProver:
     async def close(self) -> None:
         await self._pipe.close()
 
+    async def _hash_subtree(self, number: int, leaves: list[dict[str, Any]]) -> str:
+        return _word(await self._call("ledger.subtree", number=number, leaves=leaves), "hash")
+
     async def _call(self, method: str, **params: Any) -> dict[str, Any]:
         return await self._pipe.call(method, params, SECONDS.get(method, DEFAULT_SECONDS))
 
 
-@contextmanager
-def _of_a_tree(leaves: int) -> Iterator[None]:
-    """A call that doesn't fit the pipe says so in words of the tree that doesn't."""
-    try:
-        yield
-    except TooLong:
-        raise Refused(
-            f"the tree has {leaves} leaves, more than this version's prover takes (some 50,000)",
-            "update Shale; what was claimed and locked stands on the chain until then",
-        ) from None
-
-
-def _leaf(leaf: Leaf) -> dict[str, Any]:
-    return {
-        "index": leaf.index,
-        "lease_id": leaf.lease,
-        "x": leaf.key.x,
-        "y": leaf.key.y,
-        "amount": str(leaf.amount.value),
-        "seconds": leaf.seconds,
-    }
-
-
 def _operation(operation: Operation) -> dict[str, Any]:
-    return _leaf(operation.leaf) | {
+    return leaf_to_wire(operation.leaf) | {
         "amount": str(operation.amount.value),
         "seconds": operation.seconds,
         "insert": operation.insert,

@@ -20,10 +20,6 @@ Progress = Callable[[str, int], None]
 """Called with the stage of a long call, and how much of it is done, in thousandths."""
 
 
-class TooLong(InputRefused):
-    """A call's parameters don't fit one line."""
-
-
 class KernelPipe:
     """Calls to a kernel that is started at the first one, and again at the first one after its death.
 
@@ -53,7 +49,7 @@ class KernelPipe:
         number = next(self._ids)
         line = json.dumps({"id": number, "method": method, "params": params}).encode() + b"\n"
         if len(line) > MAX_LINE:
-            raise TooLong(
+            raise InputRefused(
                 f"a call of {len(line)} bytes is over the prover's limit of {MAX_LINE}", "ask for less at once"
             )
         life: _Life | None = None

@@ -106,7 +106,7 @@ class Desk:
             if len(holding) >= self.config.max_leases:
                 raise Refused("the provider is full", "choose another provider")
             if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
-                raise Refused("this provider's ledger has all the leases that can be proven", "choose another provider")
+                raise Refused("this provider's ledger has no place for another lease", "choose another provider")
             known = await self.store.leases(*LeaseState)
             if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in known):
                 raise InputRefused("this order's nonce was used before", "sign a new order")

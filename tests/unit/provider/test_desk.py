@@ -55,14 +55,12 @@ class TestOrders:
         await counter.clock.advance(HOLD_SECONDS + 1)
         assert await counter.desk.free() == TOTAL
 
-    async def test_a_tree_that_the_prover_could_not_take_grows_no_further(
-        self, counter: Counter, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_full_tree_takes_no_further_order(self, counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
         leaf = Leaf(0, LeaseId("0x" + "01" * 31), PayKey("0x" + "00" * 32, "0x" + "01" * 32))
         await LedgerBooks(counter.desk.store).replace_tree([leaf])
         monkeypatch.setattr(desk, "MAX_LEAVES", 2)
         await counter.hand_in(counter.order())
-        await counter.refuses(counter.order(), "can be proven")
+        await counter.refuses(counter.order(), "no place for another lease")
 
     async def test_stock_is_never_sold_twice(self, counter: Counter) -> None:
         orders = [counter.order(resources=Resources(1500, 1 << 30), price=FIL_PRICE) for _ in range(4)]
