@@ -129,7 +129,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
             anchoring=Anchoring(bench.provider, LedgerBooks(store), SystemClock()),
             gateway=cast("Any", Door()),
             sockets=MeterSockets(short / "meters", os.getgid()),
-            meter=MeterParts(store, engine, unused, SystemClock(), unused, bench.signing, unused),
+            meter=MeterParts(store, engine, unused, SystemClock(), unused, bench.signing, unused, unused),
             leases_dir=tmp_path,
             guest=tmp_path,
             gpu_ids=(),

@@ -262,6 +262,14 @@ class Chain(Protocol):
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool: ...
 
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        """Whether `signer` is a contract that says that this signature (0x-hex) of 32 bytes is its own (ERC-1271).
+
+        It is asked as the Market asks it, but with bounds of gas, time and answer. Raises Unavailable without an answer
+        in time.
+        """
+        ...
+
     async def shard(self, provider: Address) -> Shard: ...
 
     async def demanded_root(self, lease: LeaseId) -> str | None:

@@ -145,6 +145,38 @@ class ChainChecks(LedgerChecks, ReviewChecks):
             )
         )
 
+    async def test_a_contract_says_which_signatures_are_its_own(self, bench: Bench) -> None:
+        assert bench.wallet is not None
+        contract = await bench.wallet()
+        end = End(OrderHash("0x" + "77" * 32), ZERO, 0, EndReason.CLIENT_ENDED, 1)
+        digest, signature = bench.signing.digest(end), bench.signing.sign(end, bench.client_account)
+        assert await bench.reader.contract_signed(contract, digest, signature)
+        assert not await bench.reader.contract_signed(contract, "0x" + "11" * 32, signature)
+        assert not await bench.reader.contract_signed(contract, digest, "0x" + "00" * 300)
+        assert not await bench.reader.contract_signed(contract, digest, "0x")
+        by_another = bench.signing.sign(end, bench.stranger_account)
+        assert not await bench.reader.contract_signed(contract, digest, by_another)
+        for no_contract in (bench.client_address, bench.fresh_address()):
+            assert not await bench.reader.contract_signed(no_contract, digest, signature)
+
+    async def test_a_contract_leases_and_ends_by_what_it_calls_its_signatures(self, bench: Bench) -> None:
+        assert bench.wallet is not None
+        contract = await bench.wallet()
+        lease = await bench.agree(client=contract)
+        forged = bench.signing.sign(lease.order, bench.stranger_account)
+        await is_refused(replace(lease, order_signature=forged).open(bench.provider))
+        await lease.open(bench.stranger)
+        assert await bench.reader.ledger_balance(contract) == FIL - lease.order.collateral
+        record = await bench.reader.lease(lease.id)
+        assert record is not None
+        assert record.client == contract
+        end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+        await is_refused(bench.stranger.end_lease(end, bench.signing.sign(end, bench.stranger_account)))
+        await bench.stranger.end_lease(end, bench.signing.sign(end, bench.client_account))
+        record = await bench.reader.lease(lease.id)
+        assert record is not None
+        assert record.end_reason is EndReason.CLIENT_ENDED
+
     async def test_a_deadline_that_has_passed_opens_nothing(self, bench: Bench) -> None:
         await bench.client.deposit(FIL)
         lease = await bench.agree(lasting=-10)

@@ -20,6 +20,7 @@ from shale.chain.chain import (
     Shard,
 )
 from shale.chain.database import Database
+from shale.chain.erc1271 import is_signed
 from shale.chain.fees import MAX_FEE
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
@@ -214,6 +215,9 @@ class FvmChain:
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return bool(await self._node.read(self._market, "isNonceUsed", client, nonce))
+
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        return await is_signed(self._node, self._deployment.market, signer, digest, signature)
 
     async def shard(self, provider: Address) -> Shard:
         return shard_of(await self._node.read(self._ledger, "shardOf", provider))

@@ -18,7 +18,7 @@ from shale.chain.chain import (
 )
 from shale.chain.world import MemoryWorld
 from shale.chain.world_ledger import ProofChecker
-from shale.errors import ConfigError, Refused, Unavailable
+from shale.errors import ConfigError, InputRefused, Refused, Unavailable
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
@@ -141,11 +141,11 @@ class MemoryChain:
         await trial.open_leases(openings, self._world.moment())
 
     def _check_signatures(self, openings: Sequence[Opening]) -> None:
-        signing = self._world.signing
+        check = self._world.check_signature
         for opening in openings:
-            signing.check(opening.order, opening.order_signature, opening.order.client)
-            signing.check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
-            signing.check(opening.confirmation, opening.confirmation_signature, opening.order.client)
+            check(opening.order, opening.order_signature, opening.order.client)
+            check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
+            check(opening.confirmation, opening.confirmation_signature, opening.order.client)
 
     async def create_order(self, order: Order) -> Receipt:
         me, at = self._self(), self._world.moment()
@@ -189,6 +189,13 @@ class MemoryChain:
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return (client, nonce) in self._world.state.nonces
+
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        try:
+            self._world.check_contract(signer, digest, signature)
+        except InputRefused:
+            return False
+        return True
 
     async def shard(self, provider: Address) -> Shard:
         return await self._world.state.ledger.shard(provider)

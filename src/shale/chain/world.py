@@ -16,7 +16,7 @@ from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing, shown, weigh
-from shale.market.signing import SigningDomain
+from shale.market.signing import Signable, SigningDomain, check_digest
 from shale.payments.batch import Operation, Proof
 from shale.units import ZERO, Address, AttoFil, LeaseId, lease_id_of
 
@@ -50,7 +50,10 @@ class State:
 
 
 class MemoryWorld:
-    """One chain. The clock is its blocks' time; a block is final `depth` blocks later; `gas_price` is in attoFIL."""
+    """One chain. The clock is its blocks' time; a block is final `depth` blocks later; `gas_price` is in attoFIL.
+
+    `contracts` are the wallets that are contracts, each with the key that signs for it (ERC-1271).
+    """
 
     def __init__(
         self, checker: ProofChecker, clock: Clock, deployment: Deployment, keys_hash: str = "0x" + "0" * 64
@@ -60,6 +63,7 @@ class MemoryWorld:
         self.signing = SigningDomain(deployment.chain_id, deployment.market)
         self.depth = 0
         self.gas_price = ZERO
+        self.contracts: dict[Address, Address] = {}
         self._checker = checker
         self._clock = clock
         self._sent = 0
@@ -120,6 +124,19 @@ class MemoryWorld:
         receipt = Receipt(at.tx, at.block, GAS if fee else 0, fee)
         self.state.receipts[at.tx] = receipt
         return receipt
+
+    def check_signature(self, item: Signable, signature: str, signer: Address) -> None:
+        """As the contracts do: who has code is asked, of all others it must be the key's. Raises InputRefused."""
+        if signer in self.contracts:
+            self.check_contract(signer, self.signing.digest(item), signature)
+        else:
+            self.signing.check(item, signature, signer)
+
+    def check_contract(self, signer: Address, digest: str, signature: str) -> None:
+        """Raise InputRefused unless that is a contract which knows the signature for its own."""
+        if signer not in self.contracts:
+            raise InputRefused(f"there is no contract at {signer}", "sign it with the right key")
+        check_digest(bytes.fromhex(digest[2:]), signature, self.contracts[signer], "message")
 
     # The market.
 
@@ -228,9 +245,9 @@ class MemoryWorld:
         if record is None:
             raise Refused("the lease is not on chain", "there is nothing to end there")
         try:
-            self.signing.check(end, signature, record.provider)
+            self.check_signature(end, signature, record.provider)
         except InputRefused:
-            self.signing.check(end, signature, record.client)
+            self.check_signature(end, signature, record.client)
         if record.ended_at or record.closed:
             raise Refused("the lease is ended on chain", "look at its state: it has gone on without this step")
         if end.reason is EndReason.NONE:

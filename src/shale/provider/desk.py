@@ -21,6 +21,7 @@ from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey, new_ssh_key
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.shelf import Shelf
+from shale.provider.signatures import Signatures
 from shale.provider.store import Held, Store
 from shale.units import Address, AttoFil, LeaseId, checked_address, lease_id_of
 
@@ -58,6 +59,7 @@ class Desk:
     clock: Clock
     account: Account
     signing: SigningDomain
+    signatures: Signatures
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _host_keys: dict[LeaseId, SshKey] = field(default_factory=dict)
 
@@ -89,7 +91,7 @@ class Desk:
         order = order_from_json(_dict(raw.get("order")))
         mount = _mount(raw.get("mount"), bool(order.dataset))
         self._check_terms(order)
-        self.signing.check(order, raw.get("signature"), order.client)
+        await self.signatures.check(order, raw.get("signature"), order.client)
         if not await self.prover.check_key(order.pay_key):
             raise InputRefused("the payment key is not a good point of the curve", "make a new one")
         if order.dataset:
@@ -155,27 +157,22 @@ class Desk:
         """Take a confirmation: the lease starts. Raises InputRefused or Refused; the stock stays held meanwhile."""
         order_hash = hash_of(raw.get("order_hash"))
         lease = LeaseId(order_hash[:-2])
+        held, _ = await self._awaited(lease)
+        given = _dict(raw.get("confirmation"))
+        confirmation = Confirmation(
+            held.lease.order, hash_of(given.get("acceptance")), amount_of(given.get("collateral")),
+            whole(given.get("deadline")),
+        )  # fmt: skip
+        if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
+            raise InputRefused("the confirmation is for another acceptance", "confirm the one you were given")
+        if confirmation.collateral != held.order.collateral:
+            raise InputRefused(f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL")
+        if confirmation.deadline < self.clock.now() + 30:
+            raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
+        # Outside the lock: a contract that answers slowly must not hold up the other orders.
+        await self.signatures.check(confirmation, raw.get("signature"), held.order.client)
         async with self._lock:
-            held = await self.store.lease(lease)
-            host_key = self._host_keys.get(lease)
-            if held.lease.state is not LeaseState.ACCEPTED:
-                raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
-            if host_key is None or self._is_late(held):
-                raise Closed("the acceptance has expired", "sign a new order")
-            given = _dict(raw.get("confirmation"))
-            confirmation = Confirmation(
-                held.lease.order, hash_of(given.get("acceptance")), amount_of(given.get("collateral")),
-                whole(given.get("deadline")),
-            )  # fmt: skip
-            if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
-                raise InputRefused("the confirmation is for another acceptance", "confirm the one you were given")
-            if confirmation.collateral != held.order.collateral:
-                raise InputRefused(
-                    f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL"
-                )
-            if confirmation.deadline < self.clock.now() + 30:
-                raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
-            self.signing.check(confirmation, raw.get("signature"), held.order.client)
+            held, host_key = await self._awaited(lease)
             balance = await self.chain.ledger_balance(held.order.client)
             spoken_for = await self._spoken_for(held.order.client)
             if balance.value < spoken_for + confirmation.collateral.value:
@@ -187,6 +184,16 @@ class Desk:
             confirmed = await self.store.confirm(lease, confirmation, str(raw["signature"]))
             del self._host_keys[lease]
         return confirmed, host_key
+
+    async def _awaited(self, lease: LeaseId) -> tuple[Held, SshKey]:
+        """An accepted order whose confirmation may come now, and its host key. Raises Closed."""
+        held = await self.store.lease(lease)
+        host_key = self._host_keys.get(lease)
+        if held.lease.state is not LeaseState.ACCEPTED:
+            raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
+        if host_key is None or self._is_late(held):
+            raise Closed("the acceptance has expired", "sign a new order")
+        return held, host_key
 
     async def _spoken_for(self, client: Address) -> int:
         """attoFIL that this client's leases, confirmed but not on chain yet, will lock from the same balance."""

@@ -51,6 +51,7 @@ from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
 from shale.provider.settling import Service
 from shale.provider.shelf import Shelf
+from shale.provider.signatures import Signatures
 from shale.provider.store import Store, sqlite_url
 from shale.provider.till import Till
 from shale.provider.topups import TopUps
@@ -149,17 +150,17 @@ async def wire(
         catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner), volumes.look_anew)
         await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
-        machine = survey(config, home.provider)
-        folder = gateway_folder(home.provider, operator)
+        machine, folder = survey(config, home.provider), gateway_folder(home.provider, operator)
         gateway = Gateway(folder, config.host, config.gateway_port, identity.host_key.private)
         sockets = MeterSockets(folder / "meters", gateway.gid)
+        signatures = Signatures(chain, signing)
         desk = Desk(
-            config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
+            config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing, signatures
         )  # fmt: skip
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
         ledger_books, topups = LedgerBooks(store), TopUps(store, chain, config.topup_risk_seconds)
         meter = MeterParts(
-            store, engine, Till(store, prover, domain), clock, identity.account, signing, topups
+            store, engine, Till(store, prover, domain), clock, identity.account, signing, signatures, topups
         )  # fmt: skip
         lifecycle = Lifecycle(
             LifecycleParts(

@@ -106,7 +106,7 @@ async def _house(counter: Counter, clock: QuietClock, folder: Path, short: Path)
         anchoring=Anchoring(desk.chain, LedgerBooks(desk.store), clock),
         gateway=untyped,
         sockets=MeterSockets(short / "meters", os.getgid()),
-        meter=MeterParts(desk.store, engine, till, clock, counter.operator, desk.signing, topups),
+        meter=MeterParts(desk.store, engine, till, clock, counter.operator, desk.signing, desk.signatures, topups),
         leases_dir=folder,
         guest=folder,
         gpu_ids=(),
