@@ -35,6 +35,7 @@ from shale.provider.anchoring import Anchoring
 from shale.provider.config import ProviderConfig
 from shale.provider.desk import Desk
 from shale.provider.identity import new_ssh_key
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
@@ -128,9 +129,11 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         clock, engine, shelf, signatures = SystemClock(), MemoryEngine(), Shelf(store), Signatures(chain, signing)
         books, topups = LedgerBooks(store), TopUps(store, chain, 3600)
         till = Till(store, prover, domain)
+        keys = LeaseKeys(tmp_path)
         desk = Desk(
-            CONFIG, Resources(4000, 8 << 30), store, shelf, engine, chain, prover, clock, operator, signing, signatures
-        )
+            CONFIG, Resources(4000, 8 << 30), store, shelf, engine, chain, prover, clock, operator, signing, signatures,
+            keys,
+        )  # fmt: skip
         lifecycle = Lifecycle(
             LifecycleParts(
                 config=CONFIG,
@@ -143,7 +146,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
                 gateway=cast("Any", Door()),
                 sockets=MeterSockets(short / "meters", os.getgid()),
                 meter=MeterParts(store, engine, till, clock, operator, signing, signatures, topups),
-                leases_dir=tmp_path,
+                keys=keys,
                 guest=tmp_path,
                 gpu_ids=(),
             )

@@ -79,6 +79,17 @@ class OnLedger(IntEnum):
     CLOSED = 3
 
 
+class OrderStage(IntEnum):
+    """How far an order is on chain. OPEN: its deposit is locked, also after the ledger has closed it."""
+
+    NONE = 0
+    CREATED = 1
+    ACCEPTED = 2
+    OPEN = 3
+    ENDED = 4
+    CANCELLED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
     """A lease as the chain has it.
@@ -234,6 +245,10 @@ class Chain(Protocol):
 
     async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
         """The client's confirmation: locks the deposit out of its ledger balance and opens the lease."""
+        ...
+
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        """How far the order of this lease id has come by plain transactions, or by signatures."""
         ...
 
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from shale.chain.bench import Bench, Lease, fails, is_refused
-from shale.chain.chain import OnLedger
+from shale.chain.chain import OnLedger, OrderStage
 from shale.chain.ledger_checks import HOST_KEY, OFFER, LedgerChecks
 from shale.chain.review_checks import ReviewChecks
 from shale.errors import ConfigError
@@ -220,17 +220,25 @@ class ChainChecks(LedgerChecks, ReviewChecks):
         order, acceptance = lease.order, lease.acceptance
         await is_refused(bench.stranger.create_order(order))
         await is_refused(bench.provider.accept_order(order, acceptance))
+        assert await bench.reader.order_stage(lease.id) is OrderStage.NONE
         await bench.client.create_order(order)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.CREATED
         await is_refused(bench.client.confirm_order(order, acceptance))
         await is_refused(bench.stranger.accept_order(order, acceptance))
         await bench.provider.accept_order(order, acceptance)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.ACCEPTED
+        await is_refused(bench.provider.accept_order(order, acceptance))
         await is_refused(bench.client.confirm_order(order, acceptance), "needed")
         await bench.client.deposit(order.collateral)
         await bench.client.confirm_order(order, acceptance)
         record = await bench.reader.lease(lease.id)
         assert record is not None
         assert (record.state, record.deposit) == (OnLedger.LOCKED, order.collateral)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.OPEN
         await is_refused(bench.client.cancel_order(order))
+        end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+        await bench.client.end_lease(end, bench.signing.sign(end, bench.client_account))
+        assert await bench.reader.order_stage(lease.id) is OrderStage.ENDED
 
     async def test_a_cancelled_order_opens_nothing(self, bench: Bench) -> None:
         created, signed = await bench.agree(), await bench.agree()
@@ -240,6 +248,7 @@ class ChainChecks(LedgerChecks, ReviewChecks):
             await is_refused(bench.stranger.cancel_order(lease.order))
             await bench.client.cancel_order(lease.order)
             await is_refused(lease.open(bench.provider))
+            assert await bench.reader.order_stage(lease.id) is OrderStage.CANCELLED
         await is_refused(bench.provider.accept_order(created.order, created.acceptance))
 
     async def test_a_running_lease_is_topped_up_out_of_the_ledger_balance(self, bench: Bench) -> None:

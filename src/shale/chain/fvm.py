@@ -14,6 +14,7 @@ from shale.chain.chain import (
     LeaseRecord,
     OnLedger,
     Opening,
+    OrderStage,
     ProviderRecord,
     Receipt,
     ReviewRecord,
@@ -178,6 +179,12 @@ class FvmChain:
 
     async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
         return await self._send(self._market, "confirmOrder", words(order), words(acceptance))
+
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        found = (await self._node.read(self._market, "leaseOf", int(lease, 16))).state
+        if found not in list(OrderStage):
+            raise self._node.nonsense("an unknown state of an order")
+        return OrderStage(found)
 
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         value = ZERO if self._self() == order.client else order.price.over(extra_seconds)

@@ -11,6 +11,7 @@ from shale.chain.chain import (
     Heads,
     LeaseRecord,
     Opening,
+    OrderStage,
     ProviderRecord,
     Receipt,
     ReviewRecord,
@@ -166,6 +167,9 @@ class MemoryChain:
         me, at = self._self(), self._world.moment()
         self._world.confirm_order(me, order, acceptance, at)
         return self._world.receipt(me, at)
+
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        return self._world.order_stage(lease)
 
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         me, at = self._self(), self._world.moment()

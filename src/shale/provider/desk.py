@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from shale.chain.chain import Chain
+from shale.chain.chain import Chain, OrderStage
 from shale.clock import Clock
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused
@@ -19,6 +19,7 @@ from shale.payments.batch import MAX_LEAVES
 from shale.proofs.prover import Prover
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey, new_ssh_key
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.shelf import Shelf
 from shale.provider.signatures import Signatures
@@ -60,6 +61,9 @@ class Desk:
     account: Account
     signing: SigningDomain
     signatures: Signatures
+    keys: LeaseKeys
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a published order was taken, which is to be accepted on chain."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _host_keys: dict[LeaseId, SshKey] = field(default_factory=dict)
 
@@ -82,47 +86,91 @@ class Desk:
         """
         if held.lease.state is not LeaseState.ACCEPTED:
             return False
+        if held.published:
+            return held.acceptance.deadline + HOLD_SECONDS < self.clock.now()
         if held.created_at + HOLD_SECONDS < self.clock.now():
             self._host_keys.pop(held.id, None)
         return held.id not in self._host_keys
 
     async def accept(self, raw: dict[str, Any]) -> Accepted:
-        """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong."""
+        """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong.
+
+        One without a signature must stand on chain as its client's own transaction. It may be handed in again, and has
+        the same answer.
+        """
         order = order_from_json(_dict(raw.get("order")))
         mount = _mount(raw.get("mount"), bool(order.dataset))
+        published = raw.get("signature") is None
+        if published and (known := await self._published(order)) is not None:
+            return known
         self._check_terms(order)
-        await self.signatures.check(order, raw.get("signature"), order.client)
+        if published:
+            await self._check_stage(order)
+        else:
+            await self.signatures.check(order, raw.get("signature"), order.client)
         if not await self.prover.check_key(order.pay_key):
             raise InputRefused("the payment key is not a good point of the curve", "make a new one")
         if order.dataset:
             await self.shelf.find(order.dataset)
         await self.engine.image_digest(order.image)
         await self._check_money(order)
-        if await self.chain.order_nonce_used(order.client, order.nonce):
+        if not published and await self.chain.order_nonce_used(order.client, order.nonce):
             raise InputRefused("this order's nonce was used before", "sign a new order")
         async with self._lock:
-            holding = await self._holding()
-            pending = [held.order.client for held in holding if held.lease.state is LeaseState.ACCEPTED]
-            if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
-                raise Refused("too many orders wait for their confirmation", "try again in two minutes")
-            if len(holding) >= self.config.max_leases:
-                raise Refused("the provider is full", "choose another provider")
-            if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
-                raise Refused("this provider's ledger has no place for another lease", "choose another provider")
-            known = await self.store.leases(*LeaseState)
-            if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in known):
-                raise InputRefused("this order's nonce was used before", "sign a new order")
-            (await self.free()).minus(order.resources)
+            if published and (known := await self._published(order)) is not None:
+                return known
+            await self._check_room(order)
             host_key = new_ssh_key()
             acceptance = Acceptance(
                 self.signing.order_hash(order),
                 host_key.public,
                 min(order.deadline, self.clock.now() + ACCEPTANCE_SECONDS),
             )
-            signature = self.signing.sign(acceptance, self.account)
-            await self.store.add_accepted(order, str(raw["signature"]), mount, acceptance, signature, self.clock.now())
-            self._host_keys[lease_id_of(acceptance.order)] = host_key
+            signature, lease = self.signing.sign(acceptance, self.account), lease_id_of(acceptance.order)
+            by_client = "" if published else str(raw["signature"])
+            if published:
+                self.keys.keep(lease, host_key)  # before the row: after a restart there must be both
+            await self.store.add_accepted(order, by_client, mount, acceptance, signature, self.clock.now())
+            if published:
+                self.news.set()
+            else:
+                self._host_keys[lease] = host_key
         return Accepted(acceptance, signature)
+
+    async def _check_room(self, order: Order) -> None:
+        """That there is stock for it, a place in the ledger, and a nonce of its own."""
+        holding = await self._holding()
+        pending = [held.order.client for held in holding if held.lease.state is LeaseState.ACCEPTED]
+        if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
+            raise Refused("too many orders wait for their confirmation", "try again in two minutes")
+        if len(holding) >= self.config.max_leases:
+            raise Refused("the provider is full", "choose another provider")
+        if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
+            raise Refused("this provider's ledger has no place for another lease", "choose another provider")
+        every = await self.store.leases(*LeaseState)
+        if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in every):
+            raise InputRefused("this order's nonce was used before", "sign a new order")
+        (await self.free()).minus(order.resources)
+
+    async def _published(self, order: Order) -> Accepted | None:
+        """The answer that this published order has had. Raises Closed when it can't be confirmed any more."""
+        lease = lease_id_of(self.signing.order_hash(order))
+        try:
+            held = await self.store.lease(lease)
+        except Closed:
+            return None
+        if not held.published or held.lease.state is not LeaseState.ACCEPTED or self._is_late(held):
+            raise Closed(f"the order is {held.lease.state.value} already", "make a new order")
+        return Accepted(held.acceptance, held.acceptance_signature)
+
+    async def _check_stage(self, order: Order) -> None:
+        stage = await self.chain.order_stage(lease_id_of(self.signing.order_hash(order)))
+        if stage is OrderStage.NONE:
+            raise InputRefused(
+                "the order is neither signed nor on the chain", "sign it, or wait for its transaction: shale order ls"
+            )
+        if stage is not OrderStage.CREATED:
+            raise Closed(f"the order is {stage.name.lower()} on the chain already", "make a new order")
 
     def _check_terms(self, order: Order) -> None:
         now = self.clock.now()
