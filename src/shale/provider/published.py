@@ -76,6 +76,7 @@ class PublishedOrders:
 
     async def _tend(self, held: Held) -> None:
         clock = self._desk.clock
+        log.info("order %s: taken, until %d: now for the chain", held.id[:12], held.acceptance.deadline)
         while (await self._desk.store.lease(held.id)).lease.state is LeaseState.ACCEPTED:
             await self.look(held)
             await clock.sleep_until(clock.steady() + LOOK_SECONDS)
