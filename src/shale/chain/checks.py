@@ -31,6 +31,13 @@ class ChainChecks(LedgerChecks, ReviewChecks):
         assert await client.ledger_balance(me) == AttoFil(5)
         assert await client.wallet_balance(me) > before - FIL
 
+    async def test_a_deposit_for_another_is_the_others(self, bench: Bench) -> None:
+        other = bench.fresh_address()
+        await bench.client.deposit(AttoFil(7), other)
+        assert await bench.reader.ledger_balance(other) == AttoFil(7)
+        assert await bench.reader.ledger_balance(bench.client_address) == ZERO
+        await is_refused(bench.client.withdraw(AttoFil(7)))
+
     async def test_withdrawing_more_than_the_balance_is_refused(self, bench: Bench) -> None:
         await bench.client.deposit(AttoFil(10))
         await is_refused(bench.client.withdraw(AttoFil(11)), "10 attoFIL", "11")

@@ -108,7 +108,9 @@ class FvmChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return AttoFil(await self._node.read(self._ledger, "balanceOf", owner))
 
-    async def deposit(self, amount: AttoFil) -> Receipt:
+    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
+        if owner is not None:
+            return await self._send(self._ledger, "depositFor", owner, value=amount)
         return await self._send(self._ledger, "deposit", value=amount)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:

@@ -56,12 +56,12 @@ class MemoryChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return self._world.balances[owner]
 
-    async def deposit(self, amount: AttoFil) -> Receipt:
+    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
         me, at, wallets = self._self(), self._world.moment(), self._world.wallets
         if amount > wallets[me]:
             raise ConfigError(f"the wallet {me} has {wallets[me]}, needs {amount} and gas", "fund it")
         wallets[me] -= amount
-        self._world.balances[me] += amount
+        self._world.balances[owner or me] += amount
         return self._world.receipt(me, at)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:

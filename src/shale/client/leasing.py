@@ -29,7 +29,7 @@ from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.signing import SigningDomain
 from shale.paths import Home, write_private
 from shale.proofs.prover import Prover
-from shale.units import ZERO, AttoFil, checked_address
+from shale.units import ZERO, Address, AttoFil, checked_address
 
 ORDER_SECONDS = 600
 """How long an order stays good; the provider anchors it within that time."""
@@ -55,10 +55,16 @@ class Leasing:
     clock: Clock
     adopt: Adopt
     door: Door = ProviderApi
+    contract: Address | None = None
+    """The contract that the account signs for (ERC-1271): it is the client then, and its ledger balance pays."""
+
+    @property
+    def client(self) -> Address:
+        return self.contract or checked_address(self.account.address)
 
     async def free_balance(self, *, but: Rental | None = None) -> AttoFil:
         """The ledger balance that no living lease of ours (`but` one) will still lock: they are anchored later."""
-        owner = checked_address(self.account.address)
+        owner = self.client
         balance = await self.chain.ledger_balance(owner)
         reserved = 0
         for rental in self.store.rentals(living=True):
@@ -69,14 +75,23 @@ class Leasing:
 
     async def check_money(self, collateral: AttoFil) -> tuple[AttoFil, AttoFil]:
         """Wallet and free ledger balance. Raises ConfigError when they don't reach the collateral."""
-        owner = checked_address(self.account.address)
+        owner = self.client
         wallet, ledger = await self.chain.wallet_balance(owner), await self.free_balance()
+        if self.contract is not None and ledger < collateral:
+            raise self._no_money_of_contract(ledger, collateral)
         if wallet.value + ledger.value < collateral.value:
             raise ConfigError(
                 f"the wallet has {wallet} and the ledger {ledger}, the collateral is {collateral}",
                 f"fund {owner}, or ask for less time",
             )
         return wallet, ledger
+
+    def _no_money_of_contract(self, have: AttoFil, needed: AttoFil) -> ConfigError:
+        """Nothing is deposited for it by itself: only the contract could take it out again."""
+        return ConfigError(
+            f"the free ledger balance of the contract {self.contract} is {have}, the collateral is {needed}",
+            "deposit for it: shale wallet deposit, or by the contract's own call",
+        )
 
     async def lease(self, plan: Plan, name: str, user_key: UserKey | None, report: Report) -> Rental:
         """Order, confirm, start, and hand the lease to the agent. Without `user_key` one is made for this lease."""
@@ -101,7 +116,7 @@ class Leasing:
             user_key = UserKey(own.public, str(folder / "user_key"))
         keep_offer(self.store, name, plan.found.signed)
         order = Order(
-            client=checked_address(self.account.address),
+            client=self.client,
             provider=plan.provider,
             offer=self.signing.offer_hash(plan.found.signed),
             resources=plan.resources,
@@ -163,6 +178,8 @@ class Leasing:
         free = await self.free_balance(but=but)
         if free >= collateral:
             return
+        if self.contract is not None:
+            raise self._no_money_of_contract(free, collateral)
         missing = collateral - free
         report("deposit", "started", str(missing))
         # A transaction on its way can't be called back: it ends by itself, and only then may be undone.

@@ -182,12 +182,15 @@ async def _ordering(
     context: Context, network_name: str | None, store: Store, account: Account
 ) -> AsyncIterator[tuple[Ordering, Waking]]:
     from shale.client.agent.link import Waking
+    from shale.client.contracts import contract_of
     from shale.client.leasing import Leasing
     from shale.client.ordering import Ordering
     from shale.client.wiring import chain_of, network_of, prover_of, signing_of
     from shale.clock import SystemClock
 
     network, waking = network_of(context.home, network_name), Waking()
+    if contract_of(context.home, network.name) is not None:
+        raise InputRefused("a contract sends its orders by itself", "use shale up, or shale wallet use-contract --none")
     async with chain_of(network, account) as chain, prover_of() as prover:
         leasing = Leasing(
             context.home, network.name, chain, prover, account, signing_of(network), store, SystemClock(), waking.adopt

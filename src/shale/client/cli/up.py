@@ -109,6 +109,7 @@ class _Call:
     async def run(self, account: Account) -> tuple[Rental, float]:
         """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
         from shale.client.agent.link import Waking
+        from shale.client.contracts import contract_of
         from shale.client.leasing import Leasing
         from shale.client.wiring import chain_of, network_of, prover_of, signing_of
         from shale.clock import SystemClock
@@ -117,8 +118,9 @@ class _Call:
         signing, clock, waking = signing_of(network), SystemClock(), Waking()
         async with chain_of(network, account) as chain, prover_of() as prover:
             leasing = Leasing(
-                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt
-            )
+                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt,
+                contract=contract_of(self._context.home, network.name),
+            )  # fmt: skip
             plan, wallet, ledger = await self._plan(leasing)
             if not self._json:
                 show_plan(plan, self._name, wallet, ledger)
