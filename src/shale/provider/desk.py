@@ -34,6 +34,8 @@ _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
 _MAX_PENDING_OF_ONE = 8
 """Each holds stock for a while and costs its client nothing: one client must not hold it all."""
+_MAX_PUBLISHED = 16
+"""Of all pending ones: these hold their stock for longer, and must not crowd the signed ones out."""
 _LEAST = Resources(cpu_millis=10, memory_bytes=16 << 20)
 """Less makes no container; and to container engines a limit of zero means none at all."""
 
@@ -119,7 +121,7 @@ class Desk:
         async with self._lock:
             if published and (known := await self._published(order)) is not None:
                 return known
-            await self._check_room(order)
+            await self._check_room(order, published)
             host_key = new_ssh_key()
             acceptance = Acceptance(
                 self.signing.order_hash(order),
@@ -137,12 +139,15 @@ class Desk:
                 self._host_keys[lease] = host_key
         return Accepted(acceptance, signature)
 
-    async def _check_room(self, order: Order) -> None:
+    async def _check_room(self, order: Order, published: bool) -> None:
         """That there is stock for it, a place in the ledger, and a nonce of its own."""
         holding = await self._holding()
-        pending = [held.order.client for held in holding if held.lease.state is LeaseState.ACCEPTED]
+        waiting = [held for held in holding if held.lease.state is LeaseState.ACCEPTED]
+        pending = [held.order.client for held in waiting]
         if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
             raise Refused("too many orders wait for their confirmation", "try again in two minutes")
+        if published and sum(held.published for held in waiting) >= _MAX_PUBLISHED:
+            raise Refused("too many orders by transactions wait for their confirmation", "try again, or sign yours")
         if len(holding) >= self.config.max_leases:
             raise Refused("the provider is full", "choose another provider")
         if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:

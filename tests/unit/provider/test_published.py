@@ -164,6 +164,14 @@ async def test_what_the_desk_asks_of_signed_orders_it_asks_of_these(scene: Scene
     assert await scene.desk.store.leases() == []
 
 
+async def test_they_do_not_crowd_out_the_signed_ones(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shale.provider.desk._MAX_PUBLISHED", 1)
+    await scene.hand_in(await scene.created())
+    with pytest.raises(Refused, match="by transactions"):
+        await scene.hand_in(await scene.created())
+    await scene.house.counter.hand_in(scene.house.counter.order())
+
+
 async def test_it_is_accepted_on_chain_and_its_fee_is_in_the_books(scene: Scene) -> None:
     await scene.accepted()
     [posting] = await LedgerBooks(scene.house.counter.desk.store).postings(0)
