@@ -173,7 +173,9 @@ class Lifecycle:
         A refusal, or the deadline, ends the lease: its money was never locked. A published order is its client's to
         confirm, again if a fork took that out: it is waited for as long.
         """
-        clock = self._parts.meter.clock
+        clock, until = self._parts.meter.clock, held.acceptance.deadline
+        if held.confirmation is not None:
+            until = min(until, held.confirmation.deadline, held.order.deadline)
         while not held.anchor_tx:
             try:
                 if await self._parts.chain.lease(held.id) is not None:
@@ -193,7 +195,7 @@ class Lifecycle:
                 return await self._parts.store.set_anchor(held.id, receipt.tx)
             except Unavailable as error:
                 log.warning("lease %s: not anchored yet: %s", held.id[:12], error)
-                if clock.now() < held.anchor_until:
+                if clock.now() < until:
                     await clock.sleep_until(clock.steady() + _RETRY_SECONDS)
                     continue
             except ShaleError as error:

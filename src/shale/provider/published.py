@@ -54,6 +54,7 @@ class PublishedOrders:
         self._books = books
         self._starts: dict[LeaseId, _Start] = {}
         self._tended: dict[LeaseId, asyncio.Task[None]] = {}
+        self._past: set[LeaseId] = set()
 
     async def run(self) -> None:
         """Never returns. Each order has a task of its own: a transaction that waits for a block holds up no other."""
@@ -73,6 +74,7 @@ class PublishedOrders:
 
     def _tended_to_its_end(self, lease: LeaseId, _: asyncio.Task[None]) -> None:
         self._tended.pop(lease, None)
+        self._past.discard(lease)
 
     async def _tend(self, held: Held) -> None:
         clock = self._desk.clock
@@ -90,7 +92,9 @@ class PublishedOrders:
             await self.begin(held.id, _unheard)
             return
         stage = await chain.order_stage(held.id)
-        if past or stage in (OrderStage.CANCELLED, OrderStage.ENDED):
+        if past and held.id not in self._past:
+            self._past.add(held.id)  # looked at once more: one of several nodes may be behind
+        elif past or stage in (OrderStage.CANCELLED, OrderStage.ENDED):
             why = "was not confirmed in time" if past else "was cancelled by its client"
             log.info("order %s: it %s", held.id[:12], why)
             await self._lifecycle.end(held.id, EndReason.ANCHOR_FAILED)

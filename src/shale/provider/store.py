@@ -64,12 +64,6 @@ class Held:
         return not self.order_signature
 
     @property
-    def anchor_until(self) -> int:
-        """Until when the chain takes what was agreed."""
-        until = self.acceptance.deadline
-        return min(until, self.confirmation.deadline, self.order.deadline) if self.confirmation else until
-
-    @property
     def final(self) -> End | None:
         """The final state that the provider signs; None while the lease hasn't ended."""
         lease = self.lease

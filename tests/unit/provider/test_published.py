@@ -229,7 +229,7 @@ async def test_stock_is_held_until_the_acceptances_deadline_and_then_let_go(scen
     accepted = await scene.hand_in(order)
     await scene.pass_time(accepted.acceptance.deadline - scene.house.clock.now())
     assert (await scene.desk.free()).cpu_millis == TOTAL.cpu_millis - order.resources.cpu_millis
-    await scene.pass_time(LOOK_SECONDS + 1)
+    await scene.pass_time(LOOK_SECONDS * 2 + 1)
     held = await scene.kept(scene.lease_of(order))
     assert (held.lease.state, held.lease.end_reason) == (LeaseState.ENDED, EndReason.ANCHOR_FAILED)
     assert await scene.desk.free() == TOTAL
