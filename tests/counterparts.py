@@ -36,6 +36,7 @@ from shale.payments.voucher import Voucher
 from shale.proofs.memory import MemoryProver
 from shale.proofs.prover import PaySecret
 from shale.provider.metering import LeaseMeter, MeterParts
+from shale.provider.signatures import Signatures
 from shale.provider.store import Held, Store, sqlite_url
 from shale.provider.till import Till
 from shale.provider.topups import TopUps
@@ -241,7 +242,8 @@ class Both:
         till = Till(self.store, self.prover, self.domain)
         topups = TopUps(self.store, self.chain, 3600)
         topups.on_raised = lambda _lease, seconds, sure: self.meter.lengthen(seconds, sure)
-        parts = MeterParts(self.store, self.engine, till, self.clock, self.operator, SIGNING, topups)
+        signatures = Signatures(self.chain, SIGNING)
+        parts = MeterParts(self.store, self.engine, till, self.clock, self.operator, SIGNING, signatures, topups)
         self.meter = LeaseMeter(held, terms, parts, self._on_end)
         self.tasks["meter"] = asyncio.create_task(self.meter.run(self.frozen))
 

@@ -25,7 +25,9 @@ from shale.proofs.memory import MemoryProver
 from shale.provider.config import ProviderConfig
 from shale.provider.desk import Accepted, Desk
 from shale.provider.identity import SshKey
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.shelf import Item, Place, Shelf
+from shale.provider.signatures import Signatures
 from shale.provider.store import Held, Store, sqlite_url
 from shale.units import AttoFil, Cid, Price, checked_address
 
@@ -109,7 +111,10 @@ async def open_counter(tmp_path: Path) -> AsyncIterator[Counter]:
     await shelf.add(Item(listing, (Place(str(piece)),)), 1)
     chain = MemoryChain(world, checked_address(operator.address))
     engine = MemoryEngine()
-    desk = Desk(CONFIG, TOTAL, store, shelf, engine, chain, prover, clock, operator, world.signing)
+    signatures, keys = Signatures(chain, world.signing), LeaseKeys(tmp_path / "keys")
+    desk = Desk(
+        CONFIG, TOTAL, store, shelf, engine, chain, prover, clock, operator, world.signing, signatures, keys
+    )  # fmt: skip
     good = Order(
         client=checked_address(client.address),
         provider=checked_address(operator.address),

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 from eth_account import Account
+from tests.wallets import make_wallet
 
 from shale.chain.bench import Bench
 from shale.chain.chain import Deployment
@@ -60,7 +61,7 @@ async def bench(deployed: tuple[str, Deployment], prover: KernelProver) -> Async
         chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
         for chain in chains:
             stack.push_async_callback(chain.close)
-        yield Bench(*chains, *accounts, prover, now, pass_time)
+        yield Bench(*chains, *accounts, prover, now, pass_time, lambda: make_wallet(url, deployment, accounts[0]))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -28,5 +28,11 @@ class TestMemoryChain(ChainChecks):
         async def pass_time(seconds: int) -> None:
             await clock.advance(seconds)
 
+        async def wallet() -> Address:
+            contract = checked_address(Account.create().address)
+            world.contracts[contract] = Address(accounts[0].address)
+            world.balances[contract] = FIL
+            return contract
+
         wallets = [MemoryChain(world, Address(account.address)) for account in accounts]
-        return Bench(*wallets, MemoryChain(world), *accounts, prover, now, pass_time)
+        return Bench(*wallets, MemoryChain(world), *accounts, prover, now, pass_time, wallet)

@@ -28,6 +28,7 @@ from shale.market.lease import EndReason, LeaseState
 from shale.proofs.kernel import KernelProver
 from shale.provider.anchoring import Anchoring
 from shale.provider.config import ProviderConfig
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
@@ -129,8 +130,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
             anchoring=Anchoring(bench.provider, LedgerBooks(store), SystemClock()),
             gateway=cast("Any", Door()),
             sockets=MeterSockets(short / "meters", os.getgid()),
-            meter=MeterParts(store, engine, unused, SystemClock(), unused, bench.signing, unused),
-            leases_dir=tmp_path,
+            meter=MeterParts(store, engine, unused, SystemClock(), unused, bench.signing, unused, unused),
+            keys=LeaseKeys(tmp_path),
             guest=tmp_path,
             gpu_ids=(),
         )

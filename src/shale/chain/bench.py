@@ -87,7 +87,8 @@ class Lease:
 class Bench:
     """One chain as four see it. The three wallets hold 10 FIL or more each and have done nothing yet.
 
-    `pass_time` lets so many seconds pass on the chain.
+    `pass_time` lets so many seconds pass on the chain. `wallet` makes a contract of the client's: it signs with the
+    client's key (ERC-1271), and has put 1 FIL into the ledger for itself.
     """
 
     client: Chain
@@ -100,6 +101,7 @@ class Bench:
     prover: BatchProver
     now: Callable[[], Awaitable[int]]
     pass_time: Callable[[int], Awaitable[None]]
+    wallet: Callable[[], Awaitable[Address]] | None = None
     _nonces: count[int] = field(default_factory=lambda: count(1000))
 
     unknown_lease = LeaseId("0x" + "5a" * 31)
@@ -121,13 +123,21 @@ class Bench:
         return Address(Account.create().address)
 
     async def agree(
-        self, nonce: int | None = None, image: str = "shale/base", lasting: int = 600, max_seconds: int = MAX_SECONDS
+        self,
+        nonce: int | None = None,
+        image: str = "shale/base",
+        lasting: int = 600,
+        max_seconds: int = MAX_SECONDS,
+        client: Address | None = None,
     ) -> Lease:
-        """A lease of `PRICE` that client and provider have signed, good for `lasting` seconds more."""
+        """A lease of `PRICE` that client and provider have signed, good for `lasting` seconds more.
+
+        `client` is a contract that the client's key signs for; without it the client is the key's own account.
+        """
         secret = await self.prover.keygen()
         deadline = await self.now() + lasting
         order = Order(
-            client=self.client_address,
+            client=client or self.client_address,
             provider=self.provider_address,
             offer="0x" + "cd" * 32,
             resources=Resources(1000, 2**30, 0, 0),

@@ -79,6 +79,17 @@ class OnLedger(IntEnum):
     CLOSED = 3
 
 
+class OrderStage(IntEnum):
+    """How far an order is on chain. OPEN: its deposit is locked, also after the ledger has closed it."""
+
+    NONE = 0
+    CREATED = 1
+    ACCEPTED = 2
+    OPEN = 3
+    ENDED = 4
+    CANCELLED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
     """A lease as the chain has it.
@@ -166,7 +177,9 @@ class Chain(Protocol):
 
     async def ledger_balance(self, owner: Address) -> AttoFil: ...
 
-    async def deposit(self, amount: AttoFil) -> Receipt: ...
+    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
+        """From the wallet to its ledger balance, or to that of another `owner`, who alone can withdraw it then."""
+        ...
 
     async def withdraw(self, amount: AttoFil) -> Receipt: ...
 
@@ -236,6 +249,10 @@ class Chain(Protocol):
         """The client's confirmation: locks the deposit out of its ledger balance and opens the lease."""
         ...
 
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        """How far the order of this lease id has come by plain transactions, or by signatures."""
+        ...
+
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         """Raise a running lease's term and deposit by price x `extra_seconds`.
 
@@ -261,6 +278,14 @@ class Chain(Protocol):
         ...
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool: ...
+
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        """Whether `signer` is a contract that says that this signature (0x-hex) of 32 bytes is its own (ERC-1271).
+
+        It is asked as the Market asks it, but with bounds of gas, time and answer. Raises Unavailable without an answer
+        in time.
+        """
+        ...
 
     async def shard(self, provider: Address) -> Shard: ...
 

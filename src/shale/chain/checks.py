@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from shale.chain.bench import Bench, Lease, fails, is_refused
-from shale.chain.chain import OnLedger
+from shale.chain.chain import OnLedger, OrderStage
 from shale.chain.ledger_checks import HOST_KEY, OFFER, LedgerChecks
 from shale.chain.review_checks import ReviewChecks
 from shale.errors import ConfigError
@@ -30,6 +30,13 @@ class ChainChecks(LedgerChecks, ReviewChecks):
         await client.withdraw(FIL)
         assert await client.ledger_balance(me) == AttoFil(5)
         assert await client.wallet_balance(me) > before - FIL
+
+    async def test_a_deposit_for_another_is_the_others(self, bench: Bench) -> None:
+        other = bench.fresh_address()
+        await bench.client.deposit(AttoFil(7), other)
+        assert await bench.reader.ledger_balance(other) == AttoFil(7)
+        assert await bench.reader.ledger_balance(bench.client_address) == ZERO
+        await is_refused(bench.client.withdraw(AttoFil(7)))
 
     async def test_withdrawing_more_than_the_balance_is_refused(self, bench: Bench) -> None:
         await bench.client.deposit(AttoFil(10))
@@ -145,6 +152,38 @@ class ChainChecks(LedgerChecks, ReviewChecks):
             )
         )
 
+    async def test_a_contract_says_which_signatures_are_its_own(self, bench: Bench) -> None:
+        assert bench.wallet is not None
+        contract = await bench.wallet()
+        end = End(OrderHash("0x" + "77" * 32), ZERO, 0, EndReason.CLIENT_ENDED, 1)
+        digest, signature = bench.signing.digest(end), bench.signing.sign(end, bench.client_account)
+        assert await bench.reader.contract_signed(contract, digest, signature)
+        assert not await bench.reader.contract_signed(contract, "0x" + "11" * 32, signature)
+        assert not await bench.reader.contract_signed(contract, digest, "0x" + "00" * 300)
+        assert not await bench.reader.contract_signed(contract, digest, "0x")
+        by_another = bench.signing.sign(end, bench.stranger_account)
+        assert not await bench.reader.contract_signed(contract, digest, by_another)
+        for no_contract in (bench.client_address, bench.fresh_address()):
+            assert not await bench.reader.contract_signed(no_contract, digest, signature)
+
+    async def test_a_contract_leases_and_ends_by_what_it_calls_its_signatures(self, bench: Bench) -> None:
+        assert bench.wallet is not None
+        contract = await bench.wallet()
+        lease = await bench.agree(client=contract)
+        forged = bench.signing.sign(lease.order, bench.stranger_account)
+        await is_refused(replace(lease, order_signature=forged).open(bench.provider))
+        await lease.open(bench.stranger)
+        assert await bench.reader.ledger_balance(contract) == FIL - lease.order.collateral
+        record = await bench.reader.lease(lease.id)
+        assert record is not None
+        assert record.client == contract
+        end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+        await is_refused(bench.stranger.end_lease(end, bench.signing.sign(end, bench.stranger_account)))
+        await bench.stranger.end_lease(end, bench.signing.sign(end, bench.client_account))
+        record = await bench.reader.lease(lease.id)
+        assert record is not None
+        assert record.end_reason is EndReason.CLIENT_ENDED
+
     async def test_a_deadline_that_has_passed_opens_nothing(self, bench: Bench) -> None:
         await bench.client.deposit(FIL)
         lease = await bench.agree(lasting=-10)
@@ -188,17 +227,25 @@ class ChainChecks(LedgerChecks, ReviewChecks):
         order, acceptance = lease.order, lease.acceptance
         await is_refused(bench.stranger.create_order(order))
         await is_refused(bench.provider.accept_order(order, acceptance))
+        assert await bench.reader.order_stage(lease.id) is OrderStage.NONE
         await bench.client.create_order(order)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.CREATED
         await is_refused(bench.client.confirm_order(order, acceptance))
         await is_refused(bench.stranger.accept_order(order, acceptance))
         await bench.provider.accept_order(order, acceptance)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.ACCEPTED
+        await is_refused(bench.provider.accept_order(order, acceptance))
         await is_refused(bench.client.confirm_order(order, acceptance), "needed")
         await bench.client.deposit(order.collateral)
         await bench.client.confirm_order(order, acceptance)
         record = await bench.reader.lease(lease.id)
         assert record is not None
         assert (record.state, record.deposit) == (OnLedger.LOCKED, order.collateral)
+        assert await bench.reader.order_stage(lease.id) is OrderStage.OPEN
         await is_refused(bench.client.cancel_order(order))
+        end = End(lease.hash, ZERO, 0, EndReason.CLIENT_ENDED, await bench.now())
+        await bench.client.end_lease(end, bench.signing.sign(end, bench.client_account))
+        assert await bench.reader.order_stage(lease.id) is OrderStage.ENDED
 
     async def test_a_cancelled_order_opens_nothing(self, bench: Bench) -> None:
         created, signed = await bench.agree(), await bench.agree()
@@ -208,6 +255,7 @@ class ChainChecks(LedgerChecks, ReviewChecks):
             await is_refused(bench.stranger.cancel_order(lease.order))
             await bench.client.cancel_order(lease.order)
             await is_refused(lease.open(bench.provider))
+            assert await bench.reader.order_stage(lease.id) is OrderStage.CANCELLED
         await is_refused(bench.provider.accept_order(created.order, created.acceptance))
 
     async def test_a_running_lease_is_topped_up_out_of_the_ledger_balance(self, bench: Bench) -> None:

@@ -14,12 +14,14 @@ from shale.chain.chain import (
     LeaseRecord,
     OnLedger,
     Opening,
+    OrderStage,
     ProviderRecord,
     Receipt,
     ReviewRecord,
     Shard,
 )
 from shale.chain.database import Database
+from shale.chain.erc1271 import is_signed
 from shale.chain.fees import MAX_FEE
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
@@ -106,7 +108,9 @@ class FvmChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return AttoFil(await self._node.read(self._ledger, "balanceOf", owner))
 
-    async def deposit(self, amount: AttoFil) -> Receipt:
+    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
+        if owner is not None:
+            return await self._send(self._ledger, "depositFor", owner, value=amount)
         return await self._send(self._ledger, "deposit", value=amount)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:
@@ -178,6 +182,12 @@ class FvmChain:
     async def confirm_order(self, order: Order, acceptance: Acceptance) -> Receipt:
         return await self._send(self._market, "confirmOrder", words(order), words(acceptance))
 
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        found = (await self._node.read(self._market, "leaseOf", int(lease, 16))).state
+        if found not in list(OrderStage):
+            raise self._node.nonsense("an unknown state of an order")
+        return OrderStage(found)
+
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         value = ZERO if self._self() == order.client else order.price.over(extra_seconds)
         return await self._send(self._market, "topUp", words(order), extra_seconds, value=value)
@@ -214,6 +224,9 @@ class FvmChain:
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return bool(await self._node.read(self._market, "isNonceUsed", client, nonce))
+
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        return await is_signed(self._node, self._deployment.market, signer, digest, signature)
 
     async def shard(self, provider: Address) -> Shard:
         return shard_of(await self._node.read(self._ledger, "shardOf", provider))

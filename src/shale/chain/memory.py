@@ -11,6 +11,7 @@ from shale.chain.chain import (
     Heads,
     LeaseRecord,
     Opening,
+    OrderStage,
     ProviderRecord,
     Receipt,
     ReviewRecord,
@@ -18,7 +19,7 @@ from shale.chain.chain import (
 )
 from shale.chain.world import MemoryWorld
 from shale.chain.world_ledger import ProofChecker
-from shale.errors import ConfigError, Refused, Unavailable
+from shale.errors import ConfigError, InputRefused, Refused, Unavailable
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing
 from shale.payments.batch import Operation, Proof
@@ -55,12 +56,12 @@ class MemoryChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return self._world.balances[owner]
 
-    async def deposit(self, amount: AttoFil) -> Receipt:
+    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
         me, at, wallets = self._self(), self._world.moment(), self._world.wallets
         if amount > wallets[me]:
             raise ConfigError(f"the wallet {me} has {wallets[me]}, needs {amount} and gas", "fund it")
         wallets[me] -= amount
-        self._world.balances[me] += amount
+        self._world.balances[owner or me] += amount
         return self._world.receipt(me, at)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:
@@ -141,11 +142,11 @@ class MemoryChain:
         await trial.open_leases(openings, self._world.moment())
 
     def _check_signatures(self, openings: Sequence[Opening]) -> None:
-        signing = self._world.signing
+        check = self._world.check_signature
         for opening in openings:
-            signing.check(opening.order, opening.order_signature, opening.order.client)
-            signing.check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
-            signing.check(opening.confirmation, opening.confirmation_signature, opening.order.client)
+            check(opening.order, opening.order_signature, opening.order.client)
+            check(opening.acceptance, opening.acceptance_signature, opening.order.provider)
+            check(opening.confirmation, opening.confirmation_signature, opening.order.client)
 
     async def create_order(self, order: Order) -> Receipt:
         me, at = self._self(), self._world.moment()
@@ -166,6 +167,9 @@ class MemoryChain:
         me, at = self._self(), self._world.moment()
         self._world.confirm_order(me, order, acceptance, at)
         return self._world.receipt(me, at)
+
+    async def order_stage(self, lease: LeaseId) -> OrderStage:
+        return self._world.order_stage(lease)
 
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         me, at = self._self(), self._world.moment()
@@ -189,6 +193,13 @@ class MemoryChain:
 
     async def order_nonce_used(self, client: Address, nonce: int) -> bool:
         return (client, nonce) in self._world.state.nonces
+
+    async def contract_signed(self, signer: Address, digest: str, signature: str) -> bool:
+        try:
+            self._world.check_contract(signer, digest, signature)
+        except InputRefused:
+            return False
+        return True
 
     async def shard(self, provider: Address) -> Shard:
         return await self._world.state.ledger.shard(provider)

@@ -73,11 +73,14 @@ class Rpc:
             await self._pause(min(wait, _MAX_PAUSE))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def call_once(self, method: str, *params: Any) -> Any:
-        """The result of one call, asked once: what changes something is never repeated blindly."""
+    async def call_once(self, method: str, *params: Any, most: int | None = None) -> Any:
+        """The result of one call, asked once: what changes something is never repeated blindly.
+
+        `most` is the largest answer that is read here, in bytes. Raises TooMuch for a larger one.
+        """
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
-            data = await self._post(json.dumps(request).encode())
+            data = await self._post(json.dumps(request).encode(), most or self._most)
             # A large one takes seconds, in which the caller's loop has others to serve.
             answer = read_json(data) if len(data) < _LARGE else await asyncio.to_thread(read_json, data)
         except ValueError:
@@ -95,7 +98,7 @@ class Rpc:
         data = raw.get("data")
         return NodeError(text, data[:MAX_ERROR] if isinstance(data, str) else "")
 
-    async def _post(self, body: bytes) -> bytes:
+    async def _post(self, body: bytes, most: int) -> bytes:
         """The answer to a JSON-RPC request, at most `most` bytes."""
         headers = {"Content-Type": "application/json"}
         try:
@@ -103,7 +106,7 @@ class Rpc:
                 answer = bytearray()
                 async for chunk in response.aiter_bytes():
                     answer += chunk
-                    if len(answer) > self._most:
+                    if len(answer) > most:
                         raise TooMuch(f"the node at {self.place} answers too much", "use another node")
                 # Lotus and anvil answer errors of the call with a status of 4xx or 5xx and a JSON body.
                 if response.status_code in _BUSY or (response.status_code >= 400 and not answer.startswith(b"{")):

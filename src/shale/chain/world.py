@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from enum import Enum
 
-from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, Receipt, ReviewRecord
+from shale.chain.chain import Deployment, Heads, LeaseRecord, Opening, OrderStage, Receipt, ReviewRecord
 from shale.chain.world_ledger import Ledger, Moment, ProofChecker
 from shale.chain.world_registry import Registry
 from shale.clock import Clock
@@ -16,21 +15,13 @@ from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.lease import EndReason
 from shale.market.order import Acceptance, Confirmation, End, Order
 from shale.market.review import Review, Standing, shown, weigh
-from shale.market.signing import SigningDomain
+from shale.market.signing import Signable, SigningDomain, check_digest
 from shale.payments.batch import Operation, Proof
 from shale.units import ZERO, Address, AttoFil, LeaseId, lease_id_of
 
 MAX_LEASE_SECONDS = 10 * 365 * 86400
 GAS = 100_000
 """What every transaction takes, when gas has a price at all."""
-
-
-class OrderState(Enum):
-    """How far an order of the plain way is."""
-
-    CREATED = "created"
-    ACCEPTED = "accepted"
-    CANCELLED = "cancelled"
 
 
 @dataclass(slots=True)
@@ -41,7 +32,7 @@ class State:
     registry: Registry
     wallets: defaultdict[Address, AttoFil]
     nonces: set[tuple[Address, int]]
-    orders: dict[LeaseId, tuple[OrderState, str]]
+    orders: dict[LeaseId, tuple[OrderStage, str]]
     seconds: dict[LeaseId, int]
     standings: dict[Address, Standing]
     reviews: dict[Address, list[ReviewRecord]]
@@ -50,7 +41,10 @@ class State:
 
 
 class MemoryWorld:
-    """One chain. The clock is its blocks' time; a block is final `depth` blocks later; `gas_price` is in attoFIL."""
+    """One chain. The clock is its blocks' time; a block is final `depth` blocks later; `gas_price` is in attoFIL.
+
+    `contracts` are the wallets that are contracts, each with the key that signs for it (ERC-1271).
+    """
 
     def __init__(
         self, checker: ProofChecker, clock: Clock, deployment: Deployment, keys_hash: str = "0x" + "0" * 64
@@ -60,6 +54,7 @@ class MemoryWorld:
         self.signing = SigningDomain(deployment.chain_id, deployment.market)
         self.depth = 0
         self.gas_price = ZERO
+        self.contracts: dict[Address, Address] = {}
         self._checker = checker
         self._clock = clock
         self._sent = 0
@@ -121,6 +116,19 @@ class MemoryWorld:
         self.state.receipts[at.tx] = receipt
         return receipt
 
+    def check_signature(self, item: Signable, signature: str, signer: Address) -> None:
+        """As the contracts do: who has code is asked, of all others it must be the key's. Raises InputRefused."""
+        if signer in self.contracts:
+            self.check_contract(signer, self.signing.digest(item), signature)
+        else:
+            self.signing.check(item, signature, signer)
+
+    def check_contract(self, signer: Address, digest: str, signature: str) -> None:
+        """Raise InputRefused unless that is a contract which knows the signature for its own."""
+        if signer not in self.contracts:
+            raise InputRefused(f"there is no contract at {signer}", "sign it with the right key")
+        check_digest(bytes.fromhex(digest[2:]), signature, self.contracts[signer], "message")
+
     # The market.
 
     async def open_leases(self, openings: Sequence[Opening], at: Moment) -> None:
@@ -166,28 +174,28 @@ class MemoryWorld:
         lease = self._stage(order, None)
         await self._check_order(order, at, order.deadline)
         self._use_nonce(order)
-        self.state.orders[lease] = (OrderState.CREATED, "")
+        self.state.orders[lease] = (OrderStage.CREATED, "")
 
     def cancel_order(self, sender: Address, order: Order) -> None:
         self._is(sender, order.client, "client")
         lease = lease_id_of(self.signing.order_hash(order))
-        if lease in self.leases or self.state.orders.get(lease, (None,))[0] is OrderState.CANCELLED:
+        if lease in self.leases or self.state.orders.get(lease, (None,))[0] is OrderStage.CANCELLED:
             raise Refused("the lease is open or cancelled on chain", "look at its state")
         self._use_nonce(order)
-        self.state.orders[lease] = (OrderState.CANCELLED, "")
+        self.state.orders[lease] = (OrderStage.CANCELLED, "")
 
     def accept_order(self, sender: Address, order: Order, acceptance: Acceptance, at: Moment) -> None:
         self._is(sender, order.provider, "provider")
-        lease = self._stage(order, OrderState.CREATED)
+        lease = self._stage(order, OrderStage.CREATED)
         if at.time > (deadline := min(order.deadline, acceptance.deadline)):
             raise Refused(f"the deadline {deadline} has passed", "start over with a new order")
         if lease_id_of(acceptance.order) != lease:
             raise Refused("acceptance or confirmation belong to another order", "sign them for this one")
-        self.state.orders[lease] = (OrderState.ACCEPTED, self.signing.struct_hash(acceptance))
+        self.state.orders[lease] = (OrderStage.ACCEPTED, self.signing.struct_hash(acceptance))
 
     def confirm_order(self, sender: Address, order: Order, acceptance: Acceptance, at: Moment) -> None:
         self._is(sender, order.client, "client")
-        lease = self._stage(order, OrderState.ACCEPTED)
+        lease = self._stage(order, OrderStage.ACCEPTED)
         if self.state.orders[lease][1] != self.signing.struct_hash(acceptance):
             raise Refused("the confirmation is for another acceptance", "confirm the one at hand")
         if at.time > acceptance.deadline:
@@ -196,12 +204,17 @@ class MemoryWorld:
         self.state.seconds[lease] = order.max_seconds
         del self.state.orders[lease]
 
-    def _stage(self, order: Order, expected: OrderState | None) -> LeaseId:
+    def order_stage(self, lease: LeaseId) -> OrderStage:
+        if (record := self.leases.get(lease)) is not None:
+            return OrderStage.ENDED if record.ended_at else OrderStage.OPEN
+        return self.state.orders.get(lease, (OrderStage.NONE,))[0]
+
+    def _stage(self, order: Order, expected: OrderStage | None) -> LeaseId:
         """The order's lease, if the order has come just as far as expected (None: not on chain at all)."""
         lease = lease_id_of(self.signing.order_hash(order))
         state = self.state.orders.get(lease, (None,))[0]
         if lease in self.leases or state is not expected:
-            shown = "open" if lease in self.leases else state.value if state else "unknown"
+            shown = "open" if lease in self.leases else state.name.lower() if state else "unknown"
             raise Refused(f"the lease is {shown} on chain", "look at its state: it has gone on without this step")
         return lease
 
@@ -228,9 +241,9 @@ class MemoryWorld:
         if record is None:
             raise Refused("the lease is not on chain", "there is nothing to end there")
         try:
-            self.signing.check(end, signature, record.provider)
+            self.check_signature(end, signature, record.provider)
         except InputRefused:
-            self.signing.check(end, signature, record.client)
+            self.check_signature(end, signature, record.client)
         if record.ended_at or record.closed:
             raise Refused("the lease is ended on chain", "look at its state: it has gone on without this step")
         if end.reason is EndReason.NONE:

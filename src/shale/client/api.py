@@ -119,8 +119,8 @@ class ProviderApi:
         except (TypeError, KeyError, InputRefused):
             raise _wild(self.endpoint) from None
 
-    async def order(self, order: Order, mount: str, signature: str) -> tuple[Acceptance, str]:
-        """Hand in a signed order. Returns the acceptance and its signature, for the caller to check."""
+    async def order(self, order: Order, mount: str, signature: str | None) -> tuple[Acceptance, str]:
+        """Hand in an order, signed or (None) created on chain. Returns the acceptance and its signature, unchecked."""
         body = {"order": order_to_json(order), "mount": mount, "signature": signature}
         raw = await self._call("POST", "/v1/orders", body)
         given = raw.get("acceptance")
@@ -143,6 +143,17 @@ class ProviderApi:
             },
             "signature": signature,
         }
+        async with self._started(body) as items:
+            yield items
+
+    @asynccontextmanager
+    async def begin(self, order: OrderHash) -> AsyncIterator[AsyncIterator[Step | Shell]]:
+        """Follow the start of a lease that was confirmed on chain, as `confirm` does."""
+        async with self._started({"order_hash": order, "confirmation": None}) as items:
+            yield items
+
+    @asynccontextmanager
+    async def _started(self, body: dict[str, Any]) -> AsyncIterator[AsyncIterator[Step | Shell]]:
         request = self._client.build_request(
             "POST", "/v1/leases", json=body, timeout=httpx.Timeout(START_SECONDS, connect=5.0)
         )

@@ -9,7 +9,7 @@ from shale.errors import InputRefused, Refused
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import Acceptance, End, Order
 from shale.market.signing import SigningDomain
-from shale.units import AttoFil, LeaseId, OrderHash, Price, lease_id_of
+from shale.units import ZERO, AttoFil, LeaseId, OrderHash, Price, lease_id_of
 
 MAX_NAME = 40
 
@@ -101,6 +101,49 @@ class Rental:
     def host(self) -> str:
         """What a person types after `ssh`."""
         return f"shale-{self.name}"
+
+
+def new_rental(
+    *,
+    name: str,
+    network: str,
+    order: Order,
+    order_signature: str,
+    acceptance: Acceptance,
+    acceptance_signature: str,
+    provider_name: str,
+    endpoint: str,
+    gateway: Gateway,
+    mount: str,
+    ssh_key: str,
+    at: int,
+) -> Rental:
+    """A lease that was just accepted: nothing is paid, and nobody is in."""
+    return Rental(
+        name=name,
+        network=network,
+        order=order,
+        order_hash=acceptance.order,
+        order_signature=order_signature,
+        acceptance=acceptance,
+        acceptance_signature=acceptance_signature,
+        provider_name=provider_name,
+        endpoint=endpoint,
+        gateway=gateway,
+        shell=None,
+        mount=mount,
+        ssh_key=ssh_key,
+        state=LeaseState.ACCEPTED,
+        paid=ZERO,
+        seconds=0,
+        end_reason=EndReason.NONE,
+        created_at=at,
+        first_paid_at=0,
+        ended_at=0,
+        settled_paid=None,
+        settled_seconds=None,
+        reviewed=False,
+    )
 
 
 def check_end(rental: Rental, end: End, signature: str, signing: SigningDomain) -> None:

@@ -70,9 +70,13 @@ class Store:
                 f"the client's books are broken ({error.orig})", f"move {self._engine.url.database} away"
             ) from None
 
+    @property
+    def leases_dir(self) -> Path:
+        return self._home.client / "leases"
+
     def folder(self, name: str) -> Path:
         """Where a living lease keeps its secrets: `gateway_key` and `pay_key.json`."""
-        return self._home.client / "leases" / checked_name(name)
+        return self.leases_dir / checked_name(name)
 
     def add(self, rental: Rental) -> None:
         """Keep a new lease. Raises InputRefused when a living one has its name, or the order is known."""

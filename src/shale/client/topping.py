@@ -68,14 +68,16 @@ class Topping:
         if rental.max_seconds + extra > MAX_SECONDS:
             raise InputRefused("a lease can't last over 10 years", "ask for less time")
         owner = checked_address(self.account.address)
-        cost, ledger = rental.price.over(extra), await self.free_balance()
+        # A contract's lease is topped up as by anybody: out of the wallet.
+        mine = rental.order.client == owner
+        cost, ledger = rental.price.over(extra), await self.free_balance() if mine else ZERO
         wallet, missing = await self.chain.wallet_balance(owner), cost - ledger if cost > ledger else ZERO
         if wallet < missing:
             raise ConfigError(
                 f"the wallet has {wallet} and the ledger {ledger}, the top-up is {cost}",
                 f"fund {owner}, or ask for less time",
             )
-        return TopUp(extra, cost, missing, rental.max_seconds + extra, wallet, ledger)
+        return TopUp(extra, cost, missing if mine else ZERO, rental.max_seconds + extra, wallet, ledger)
 
     async def top_up(self, rental: Rental, plan: TopUp, report: Report) -> tuple[Rental, str]:
         """Do it. Returns the lease and the transaction. What can't be told now is read off the chain by itself."""

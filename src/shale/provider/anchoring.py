@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from shale.chain.chain import Chain, Opening, Receipt
 from shale.clock import Clock, wait_event
-from shale.errors import Refused, ShaleError, Unavailable
+from shale.errors import InputRefused, Refused, ShaleError, Unavailable
+from shale.market.signing import SigningDomain
 from shale.provider.ledger_books import LedgerBooks
 from shale.units import ZERO
 
@@ -29,7 +30,8 @@ class Anchoring:
 
     The first that comes waits `wait` seconds for company; those that come while a transaction is on its way share the
     next. A bundle with leases that the chain refuses goes without them: which they are is asked of the chain, and no
-    transaction is spent on it.
+    transaction is spent on it. A lease whose client is a contract goes alone: what that program
+    does in the block, and what gas it takes there, is nobody else's trouble.
     """
 
     def __init__(self, chain: Chain, books: LedgerBooks, clock: Clock, wait: float = 0.0) -> None:
@@ -37,6 +39,7 @@ class Anchoring:
         self._books = books
         self._clock = clock
         self._wait = wait
+        self._signing = SigningDomain(chain.deployment.chain_id, chain.deployment.market)
         self._waiting: list[Waiter] = []
         self._since = 0.0
         self._full = asyncio.Event()
@@ -60,7 +63,7 @@ class Anchoring:
             await asyncio.sleep(0)  # whoever starts in this very moment comes along
             while self._waiting:
                 await self._gather()
-                part, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                part = self._next()
                 await self._send(part)
         except BaseException as error:
             failure = error if isinstance(error, Exception) else asyncio.CancelledError()
@@ -76,6 +79,24 @@ class Anchoring:
         self._full.clear()
         if left > 0 and len(self._waiting) < MOST:
             await wait_event(self._clock, self._full, left)
+
+    def _next(self) -> list[Waiter]:
+        """Those that go together now, out of the queue."""
+        first = self._waiting[0]
+        by_key = [one for one in self._waiting if self._is_by_key(one[0])]
+        part = by_key[:MOST] if first in by_key else [first]
+        self._waiting = [one for one in self._waiting if one not in part]
+        return part
+
+    def _is_by_key(self, opening: Opening) -> bool:
+        """Whether its client signs with a key of its own, which the chain checks by itself."""
+        client = opening.order.client
+        try:
+            self._signing.check(opening.order, opening.order_signature, client)
+            self._signing.check(opening.confirmation, opening.confirmation_signature, client)
+        except InputRefused:
+            return False
+        return True
 
     async def _send(self, part: list[Waiter]) -> None:
         for _ in range(TRIES):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,17 +16,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from shale.containers.engine import Container
 from shale.errors import ShaleError
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, amount_of, hash_of, whole
 from shale.provider.desk import Desk
-from shale.provider.identity import SshKey
-from shale.provider.lifecycle import Lifecycle
+from shale.provider.lifecycle import Lifecycle, Progress
 from shale.provider.offers import Offers, signed_offer_to_json
+from shale.provider.published import PublishedOrders
 from shale.provider.search import Match, Search
-from shale.provider.store import Held
 from shale.provider.topups import TopUps
-from shale.units import LeaseId, OrderHash, checked_lease_id
+from shale.units import LeaseId, OrderHash, checked_lease_id, lease_id_of
 from shale.wire import read_object
 
 log = logging.getLogger("shale.provider")
@@ -47,6 +48,7 @@ class PublicApi:
         offers: Offers,
         search: Search,
         topups: TopUps,
+        published: PublishedOrders,
         metrics: CollectorRegistry,
     ) -> None:
         self._desk = desk
@@ -54,6 +56,7 @@ class PublicApi:
         self._offers = offers
         self._search = search
         self._topups = topups
+        self._published = published
         self._looked: dict[LeaseId, float] = {}
         self._metrics = metrics
         self._starting: set[asyncio.Task[None]] = set()
@@ -92,15 +95,28 @@ class PublicApi:
         )
 
     async def _confirm(self, request: Request) -> Response:
-        held, host_key = await self._desk.confirm(await body(request))
+        raw = await body(request)
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        start: Callable[[Progress], Awaitable[Container]]
+        if raw.get("confirmation") is None:
+            lease = lease_id_of(OrderHash(hash_of(raw.get("order_hash"))))
+            await self._published.ready(lease)
+            start = functools.partial(self._published.begin, lease)
+        else:
+            held, host_key = await self._desk.confirm(raw)
+            lease, start = held.id, functools.partial(self._lifecycle.start, held, host_key)
         # The start goes on by itself: a client that hangs up meanwhile can't leave half a lease behind.
-        task = asyncio.get_running_loop().create_task(self._start(held, host_key, lines))
+        task = asyncio.get_running_loop().create_task(self._start(lease, start, lines))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return StreamingResponse(_stream(lines), media_type="application/x-ndjson")
 
-    async def _start(self, held: Held, host_key: SshKey, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
+    async def _start(
+        self,
+        lease: LeaseId,
+        start: Callable[[Progress], Awaitable[Container]],
+        lines: asyncio.Queue[dict[str, Any] | None],
+    ) -> None:
         began = time.monotonic()
 
         async def progress(step: str, state: str, detail: str) -> None:
@@ -108,7 +124,7 @@ class PublicApi:
             await lines.put({"step": step, "state": state, "detail": detail, "seconds": seconds})
 
         try:
-            container = await self._lifecycle.start(held, host_key, progress)
+            container = await start(progress)
             ready = {
                 "host": container.address,
                 "port": container.port,
@@ -119,7 +135,7 @@ class PublicApi:
         except ShaleError as error:
             await lines.put({"error": error_json(error)})
         except Exception:
-            log.exception("lease %s: its start", held.id[:12])
+            log.exception("lease %s: its start", lease[:12])
             await lines.put({"error": {"code": "unavailable", "message": "the provider failed", "hint": "try another"}})
         finally:
             await lines.put(None)

@@ -142,7 +142,8 @@ postings = Table(
     "postings",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    # Each transaction that the provider paid for: open, settle, refund, collect. `amount` is what a collect brought in.
+    # Each transaction that the provider paid for: open, accept, settle, refund, collect. `amount` is what a collect
+    # brought in.
     Column("kind", String(16), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("tx", String(66), nullable=False),

@@ -76,6 +76,7 @@ async def _kept(provider: Provider) -> AsyncIterator[None]:
         "following the chain": lambda: follow(
             provider.chain, clock, lifecycle.living, lifecycle.end, provider.topups.take, lifecycle.lost
         ),
+        "orders by transactions": provider.published.run,
         "releasing volumes": lambda: sweep(provider.volumes.release_unused, clock),
         "working off faults": provider.faults.run,
         "looking at the datasets": provider.lookout.watch,

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from shale.chain.chain import Chain
+from shale.chain.chain import Chain, OrderStage
 from shale.clock import Clock
 from shale.containers.engine import Engine
 from shale.errors import Closed, InputRefused, Refused
@@ -19,8 +19,10 @@ from shale.payments.batch import MAX_LEAVES
 from shale.proofs.prover import Prover
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey, new_ssh_key
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.shelf import Shelf
+from shale.provider.signatures import Signatures
 from shale.provider.store import Held, Store
 from shale.units import Address, AttoFil, LeaseId, checked_address, lease_id_of
 
@@ -32,6 +34,8 @@ _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
 _MAX_PENDING_OF_ONE = 8
 """Each holds stock for a while and costs its client nothing: one client must not hold it all."""
+_MAX_PUBLISHED = 16
+"""Of all pending ones: these hold their stock for longer, and must not crowd the signed ones out."""
 _LEAST = Resources(cpu_millis=10, memory_bytes=16 << 20)
 """Less makes no container; and to container engines a limit of zero means none at all."""
 
@@ -58,6 +62,10 @@ class Desk:
     clock: Clock
     account: Account
     signing: SigningDomain
+    signatures: Signatures
+    keys: LeaseKeys
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a published order was taken, which is to be accepted on chain."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _host_keys: dict[LeaseId, SshKey] = field(default_factory=dict)
 
@@ -80,47 +88,94 @@ class Desk:
         """
         if held.lease.state is not LeaseState.ACCEPTED:
             return False
+        if held.published:
+            return held.acceptance.deadline + HOLD_SECONDS < self.clock.now()
         if held.created_at + HOLD_SECONDS < self.clock.now():
             self._host_keys.pop(held.id, None)
         return held.id not in self._host_keys
 
     async def accept(self, raw: dict[str, Any]) -> Accepted:
-        """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong."""
+        """Check an order and hold its stock. Raises InputRefused or Refused with what is wrong.
+
+        One without a signature must stand on chain as its client's own transaction. It may be handed in again, and has
+        the same answer.
+        """
         order = order_from_json(_dict(raw.get("order")))
         mount = _mount(raw.get("mount"), bool(order.dataset))
+        published = raw.get("signature") is None
+        if published and (known := await self._published(order)) is not None:
+            return known
         self._check_terms(order)
-        self.signing.check(order, raw.get("signature"), order.client)
+        if published:
+            await self._check_stage(order)
+        else:
+            await self.signatures.check(order, raw.get("signature"), order.client)
         if not await self.prover.check_key(order.pay_key):
             raise InputRefused("the payment key is not a good point of the curve", "make a new one")
         if order.dataset:
             await self.shelf.find(order.dataset)
         await self.engine.image_digest(order.image)
         await self._check_money(order)
-        if await self.chain.order_nonce_used(order.client, order.nonce):
+        if not published and await self.chain.order_nonce_used(order.client, order.nonce):
             raise InputRefused("this order's nonce was used before", "sign a new order")
         async with self._lock:
-            holding = await self._holding()
-            pending = [held.order.client for held in holding if held.lease.state is LeaseState.ACCEPTED]
-            if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
-                raise Refused("too many orders wait for their confirmation", "try again in two minutes")
-            if len(holding) >= self.config.max_leases:
-                raise Refused("the provider is full", "choose another provider")
-            if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
-                raise Refused("this provider's ledger has no place for another lease", "choose another provider")
-            known = await self.store.leases(*LeaseState)
-            if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in known):
-                raise InputRefused("this order's nonce was used before", "sign a new order")
-            (await self.free()).minus(order.resources)
+            if published and (known := await self._published(order)) is not None:
+                return known
+            await self._check_room(order, published)
             host_key = new_ssh_key()
             acceptance = Acceptance(
                 self.signing.order_hash(order),
                 host_key.public,
                 min(order.deadline, self.clock.now() + ACCEPTANCE_SECONDS),
             )
-            signature = self.signing.sign(acceptance, self.account)
-            await self.store.add_accepted(order, str(raw["signature"]), mount, acceptance, signature, self.clock.now())
-            self._host_keys[lease_id_of(acceptance.order)] = host_key
+            signature, lease = self.signing.sign(acceptance, self.account), lease_id_of(acceptance.order)
+            by_client = "" if published else str(raw["signature"])
+            if published:
+                self.keys.keep(lease, host_key)  # before the row: after a restart there must be both
+            await self.store.add_accepted(order, by_client, mount, acceptance, signature, self.clock.now())
+            if published:
+                self.news.set()
+            else:
+                self._host_keys[lease] = host_key
         return Accepted(acceptance, signature)
+
+    async def _check_room(self, order: Order, published: bool) -> None:
+        """That there is stock for it, a place in the ledger, and a nonce of its own."""
+        holding = await self._holding()
+        waiting = [held for held in holding if held.lease.state is LeaseState.ACCEPTED]
+        pending = [held.order.client for held in waiting]
+        if len(pending) >= _MAX_PENDING or pending.count(order.client) >= _MAX_PENDING_OF_ONE:
+            raise Refused("too many orders wait for their confirmation", "try again in two minutes")
+        if published and sum(held.published for held in waiting) >= _MAX_PUBLISHED:
+            raise Refused("too many orders by transactions wait for their confirmation", "try again, or sign yours")
+        if len(holding) >= self.config.max_leases:
+            raise Refused("the provider is full", "choose another provider")
+        if await LedgerBooks(self.store).count_leaves() + len(holding) >= MAX_LEAVES:
+            raise Refused("this provider's ledger has no place for another lease", "choose another provider")
+        every = await self.store.leases(*LeaseState)
+        if any((held.order.client, held.order.nonce) == (order.client, order.nonce) for held in every):
+            raise InputRefused("this order's nonce was used before", "sign a new order")
+        (await self.free()).minus(order.resources)
+
+    async def _published(self, order: Order) -> Accepted | None:
+        """The answer that this published order has had. Raises Closed when it can't be confirmed any more."""
+        lease = lease_id_of(self.signing.order_hash(order))
+        try:
+            held = await self.store.lease(lease)
+        except Closed:
+            return None
+        if not held.published or held.lease.state is not LeaseState.ACCEPTED or self._is_late(held):
+            raise Closed(f"the order is {held.lease.state.value} already", "make a new order")
+        return Accepted(held.acceptance, held.acceptance_signature)
+
+    async def _check_stage(self, order: Order) -> None:
+        stage = await self.chain.order_stage(lease_id_of(self.signing.order_hash(order)))
+        if stage is OrderStage.NONE:
+            raise InputRefused(
+                "the order is neither signed nor on the chain", "sign it, or wait for its transaction: shale order ls"
+            )
+        if stage is not OrderStage.CREATED:
+            raise Closed(f"the order is {stage.name.lower()} on the chain already", "make a new order")
 
     def _check_terms(self, order: Order) -> None:
         now = self.clock.now()
@@ -155,27 +210,22 @@ class Desk:
         """Take a confirmation: the lease starts. Raises InputRefused or Refused; the stock stays held meanwhile."""
         order_hash = hash_of(raw.get("order_hash"))
         lease = LeaseId(order_hash[:-2])
+        held, _ = await self._awaited(lease)
+        given = _dict(raw.get("confirmation"))
+        confirmation = Confirmation(
+            held.lease.order, hash_of(given.get("acceptance")), amount_of(given.get("collateral")),
+            whole(given.get("deadline")),
+        )  # fmt: skip
+        if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
+            raise InputRefused("the confirmation is for another acceptance", "confirm the one you were given")
+        if confirmation.collateral != held.order.collateral:
+            raise InputRefused(f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL")
+        if confirmation.deadline < self.clock.now() + 30:
+            raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
+        # Outside the lock: a contract that answers slowly must not hold up the other orders.
+        await self.signatures.check(confirmation, raw.get("signature"), held.order.client)
         async with self._lock:
-            held = await self.store.lease(lease)
-            host_key = self._host_keys.get(lease)
-            if held.lease.state is not LeaseState.ACCEPTED:
-                raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
-            if host_key is None or self._is_late(held):
-                raise Closed("the acceptance has expired", "sign a new order")
-            given = _dict(raw.get("confirmation"))
-            confirmation = Confirmation(
-                held.lease.order, hash_of(given.get("acceptance")), amount_of(given.get("collateral")),
-                whole(given.get("deadline")),
-            )  # fmt: skip
-            if confirmation.acceptance != self.signing.struct_hash(held.acceptance):
-                raise InputRefused("the confirmation is for another acceptance", "confirm the one you were given")
-            if confirmation.collateral != held.order.collateral:
-                raise InputRefused(
-                    f"the collateral must be {held.order.collateral}", "confirm price x time to the attoFIL"
-                )
-            if confirmation.deadline < self.clock.now() + 30:
-                raise InputRefused("the confirmation's deadline is too near", "leave it at least a minute")
-            self.signing.check(confirmation, raw.get("signature"), held.order.client)
+            held, host_key = await self._awaited(lease)
             balance = await self.chain.ledger_balance(held.order.client)
             spoken_for = await self._spoken_for(held.order.client)
             if balance.value < spoken_for + confirmation.collateral.value:
@@ -187,6 +237,16 @@ class Desk:
             confirmed = await self.store.confirm(lease, confirmation, str(raw["signature"]))
             del self._host_keys[lease]
         return confirmed, host_key
+
+    async def _awaited(self, lease: LeaseId) -> tuple[Held, SshKey]:
+        """An accepted order whose confirmation may come now, and its host key. Raises Closed."""
+        held = await self.store.lease(lease)
+        host_key = self._host_keys.get(lease)
+        if held.lease.state is not LeaseState.ACCEPTED:
+            raise Closed(f"the order is {held.lease.state.value} already", "sign a new order")
+        if host_key is None or self._is_late(held):
+            raise Closed("the acceptance has expired", "sign a new order")
+        return held, host_key
 
     async def _spoken_for(self, client: Address) -> int:
         """attoFIL that this client's leases, confirmed but not on chain yet, will lock from the same balance."""

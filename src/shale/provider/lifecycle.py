@@ -18,11 +18,11 @@ from shale.errors import Closed, Refused, ShaleError, Unavailable
 from shale.keeping import keep
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
-from shale.paths import private_dir, write_private
 from shale.payments.meter import Terms
 from shale.provider.anchoring import Anchoring
 from shale.provider.config import ProviderConfig
 from shale.provider.identity import SshKey
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.lease_volumes import LeaseVolumes
 from shale.provider.metering import LeaseMeter, MeterParts
 from shale.provider.shelf import Shelf
@@ -56,7 +56,7 @@ class LifecycleParts:
     gateway: Gateway
     sockets: MeterSockets
     meter: MeterParts
-    leases_dir: Path
+    keys: LeaseKeys
     guest: Path
     gpu_ids: tuple[str, ...]
 
@@ -149,9 +149,7 @@ class Lifecycle:
         return container
 
     def _spec(self, held: Held, host_key: SshKey) -> ContainerSpec:
-        keys = private_dir(self._parts.leases_dir / held.id[2:18])
-        write_private(keys / "host_key", host_key.private)
-        write_private(keys / "authorized_keys", (held.order.ssh_key + "\n").encode())
+        keys = self._parts.keys.keep(held.id, host_key, held.order.ssh_key)
         taken = {gpu for ids in self._gpus.values() for gpu in ids}
         free = [gpu for gpu in self._parts.gpu_ids if gpu not in taken]
         gpus = tuple(free[: held.order.resources.gpus])
@@ -172,14 +170,18 @@ class Lifecycle:
     async def _anchor(self, held: Held) -> None:
         """Write the three signatures to the chain; a node that doesn't answer is asked again until the deadline.
 
-        A refusal, or the deadline, ends the lease: its money was never locked.
+        A refusal, or the deadline, ends the lease: its money was never locked. A published order is its client's to
+        confirm, again if a fork took that out: it is waited for as long.
         """
-        assert held.confirmation is not None, "a starting lease is confirmed"
-        clock = self._parts.meter.clock
+        clock, until = self._parts.meter.clock, held.acceptance.deadline
+        if held.confirmation is not None:
+            until = min(until, held.confirmation.deadline, held.order.deadline)
         while not held.anchor_tx:
             try:
                 if await self._parts.chain.lease(held.id) is not None:
                     return await self._parts.store.set_anchor(held.id, "known")
+                if held.confirmation is None:
+                    raise Unavailable("its client's confirmation is in no block")
                 receipt = await self._parts.anchoring.open(
                     Opening(
                         held.order,
@@ -193,7 +195,7 @@ class Lifecycle:
                 return await self._parts.store.set_anchor(held.id, receipt.tx)
             except Unavailable as error:
                 log.warning("lease %s: not anchored yet: %s", held.id[:12], error)
-                if clock.now() < min(held.confirmation.deadline, held.acceptance.deadline, held.order.deadline):
+                if clock.now() < until:
                     await clock.sleep_until(clock.steady() + _RETRY_SECONDS)
                     continue
             except ShaleError as error:
@@ -312,11 +314,7 @@ class Lifecycle:
         await self._surely(held, "closing its socket", lambda: self._parts.sockets.close(held.id))
         await self._remove(held)
         self._gpus.pop(held.id, None)
-        keys = self._parts.leases_dir / held.id[2:18]
-        with suppress(OSError):
-            for name in ("host_key", "authorized_keys"):
-                (keys / name).unlink(missing_ok=True)
-            keys.rmdir()
+        self._parts.keys.remove(held.id)
 
     async def _remove(self, held: Held) -> None:
         """Its container and its mount: they are gone when this returns, or it goes on trying."""

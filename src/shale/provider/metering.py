@@ -20,6 +20,7 @@ from shale.market.order import End, Reading
 from shale.market.signing import SigningDomain
 from shale.payments.meter import Action, Meter, Terms
 from shale.payments.voucher import Voucher, check_successor
+from shale.provider.signatures import Signatures
 from shale.provider.store import Held, Store
 from shale.provider.till import Till
 from shale.provider.topups import TopUps
@@ -59,6 +60,7 @@ class MeterParts:
     clock: Clock
     account: Account
     signing: SigningDomain
+    signatures: Signatures
     topups: TopUps
 
 
@@ -369,7 +371,7 @@ class LeaseMeter:
         # It may name more than is stored here: a voucher that was signed and never arrived. It takes nothing back.
         if end.amount > self._collateral:
             raise InputRefused("that End claims more than the collateral", "sign the highest voucher")
-        self._parts.signing.check(end, signature, self._order.client)
+        await self._parts.signatures.check(end, signature, self._order.client)
         return await self._on_end(end.reason)
 
     async def close(self, final: End | None) -> None:

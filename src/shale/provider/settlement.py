@@ -198,6 +198,8 @@ class Settlement:
         A client may have anchored one by itself: as a lease that never started, it is refunded.
         """
         for held in await self._store.leases(LeaseState.ACCEPTED):
+            if held.published:
+                continue  # confirmed on chain or not, its start or its end is on its way (published.py)
             if await self._chain.lease(held.id) is not None:
                 await self._store.end(held.id, EndReason.START_FAILED, self._clock.now())
             elif await self._chain.too_late(held.id, held.acceptance.deadline, heads):

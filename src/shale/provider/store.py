@@ -59,6 +59,11 @@ class Held:
         return self.order.price.over(self.max_seconds)
 
     @property
+    def published(self) -> bool:
+        """Its order came as a transaction of its client's, and so does its confirmation."""
+        return not self.order_signature
+
+    @property
     def final(self) -> End | None:
         """The final state that the provider signs; None while the lease hasn't ended."""
         lease = self.lease
@@ -146,6 +151,10 @@ class Store:
         return await self._move(
             lease, LeaseState.STARTING, confirmation_json=json.dumps(raw), confirmation_signature=signature
         )
+
+    async def confirmed_on_chain(self, lease: LeaseId) -> Held:
+        """A published order whose lease the chain has: it needs no anchor of ours."""
+        return await self._move(lease, LeaseState.STARTING, anchor_tx="known")
 
     async def running(self, lease: LeaseId, at: int) -> Held:
         return await self._move(lease, LeaseState.RUNNING, started_at=at)
@@ -363,9 +372,7 @@ def _read(row: Row[Any]) -> Held:
     if row.confirmation_json:
         raw = json.loads(row.confirmation_json)
         confirmation = Confirmation(lease.order, raw["acceptance"], AttoFil(int(raw["collateral"])), raw["deadline"])
-    voucher = None
-    if row.voucher_signature:
-        voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature)
+    voucher = Voucher(lease.id, lease.paid, lease.seconds, row.voucher_signature) if row.voucher_signature else None
     sure = None
     if row.sure_signature:
         sure = Voucher(lease.id, order.price.over(row.sure_seconds), row.sure_seconds, row.sure_signature)

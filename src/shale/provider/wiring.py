@@ -39,6 +39,7 @@ from shale.provider.earnings import Earnings
 from shale.provider.faults import Faults
 from shale.provider.identity import Identity, key_hash, open_identity
 from shale.provider.inventory import survey
+from shale.provider.lease_keys import LeaseKeys
 from shale.provider.lease_volumes import LeaseVolumes, Offered
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, LifecycleParts
@@ -46,11 +47,13 @@ from shale.provider.lookout import Lookout
 from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
 from shale.provider.offers import Offers
+from shale.provider.published import PublishedOrders
 from shale.provider.search import Search
 from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
 from shale.provider.settling import Service
 from shale.provider.shelf import Shelf
+from shale.provider.signatures import Signatures
 from shale.provider.store import Store, sqlite_url
 from shale.provider.till import Till
 from shale.provider.topups import TopUps
@@ -86,6 +89,7 @@ class Provider:
     admin: Starlette
     service: Service
     topups: TopUps
+    published: PublishedOrders
 
     async def announce(self, step: Step = lambda name: None) -> None:
         """Write this provider's record to the registry, if what stands there is not what is true."""
@@ -149,17 +153,18 @@ async def wire(
         catalogue = Catalogue(shelf, indexes, clock, Claims(config.lotus, miner), volumes.look_anew)
         await catalogue.sweep()
         signing = SigningDomain(network.deployment.chain_id, network.deployment.market)
-        machine = survey(config, home.provider)
-        folder = gateway_folder(home.provider, operator)
+        machine, folder = survey(config, home.provider), gateway_folder(home.provider, operator)
         gateway = Gateway(folder, config.host, config.gateway_port, identity.host_key.private)
         sockets = MeterSockets(folder / "meters", gateway.gid)
+        signatures, keys = Signatures(chain, signing), LeaseKeys(private_dir(home.provider / "leases"))
         desk = Desk(
-            config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing
+            config, machine.resources, store, shelf, engine, chain, prover, clock, identity.account, signing,
+            signatures, keys,
         )  # fmt: skip
         leased = LeaseVolumes(volumes, engine, config.volume_driver)
         ledger_books, topups = LedgerBooks(store), TopUps(store, chain, config.topup_risk_seconds)
         meter = MeterParts(
-            store, engine, Till(store, prover, domain), clock, identity.account, signing, topups
+            store, engine, Till(store, prover, domain), clock, identity.account, signing, signatures, topups
         )  # fmt: skip
         lifecycle = Lifecycle(
             LifecycleParts(
@@ -173,7 +178,7 @@ async def wire(
                 gateway=gateway,
                 sockets=sockets,
                 meter=meter,
-                leases_dir=private_dir(home.provider / "leases"),
+                keys=keys,
                 guest=binary("shale-guest").parent,
                 gpu_ids=machine.gpu_ids,
             )
@@ -198,6 +203,7 @@ async def wire(
             settlement,
             service,
             topups,
+            PublishedOrders(desk, lifecycle, ledger_books),
             Earnings(store, ledger_books, chain, operator),
             desk,
             offers,
@@ -222,6 +228,7 @@ def _provider(
     settlement: Settlement,
     service: Service,
     topups: TopUps,
+    published: PublishedOrders,
     earnings: Earnings,
     desk: Desk,
     offers: Offers,
@@ -254,12 +261,13 @@ def _provider(
         faults=faults,
         driver=driver.app(),
         lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
-        public=PublicApi(desk, lifecycle, offers, search, topups, metrics).app(),
+        public=PublicApi(desk, lifecycle, offers, search, topups, published, metrics).app(),
         admin=AdminApi(
             identity.operator, desk, DatasetRoutes(catalogue, left_out), settling, lifecycle, settlement, chain, stop
         ).app(),
         service=service,
         topups=topups,
+        published=published,
     )
 
 

@@ -33,7 +33,7 @@ async def api(counter: Counter) -> AsyncIterator[ProviderApi]:
     search = Search(counter.desk.store, counter.desk.shelf)
     topups = TopUps(counter.desk.store, counter.desk.chain, 3600)
     lifecycle, offers = cast("Lifecycle", nobody), cast("Offers", nobody)
-    app = PublicApi(counter.desk, lifecycle, offers, search, topups, CollectorRegistry()).app()
+    app = PublicApi(counter.desk, lifecycle, offers, search, topups, nobody, CollectorRegistry()).app()
     async with ProviderApi(ENDPOINT, httpx.ASGITransport(app)) as api:
         yield api
 
@@ -58,7 +58,7 @@ async def test_when_too_many_search_it_says_when_to_come_again(counter: Counter)
             raise Unavailable("too many requests are under way", "try again in some seconds")
 
     full: Any = Full()
-    app = PublicApi(counter.desk, nobody, nobody, full, nobody, CollectorRegistry()).app()
+    app = PublicApi(counter.desk, nobody, nobody, full, nobody, nobody, CollectorRegistry()).app()
     transport = httpx.ASGITransport(app, client=("192.0.2.9", 1))
     async with httpx.AsyncClient(transport=transport, base_url=ENDPOINT) as client:
         answer = await client.get("/v1/datasets")

@@ -31,6 +31,7 @@ amounts = st.integers(0, 2**96 - 1).map(AttoFil)
 leases = st.integers(0, 2**248 - 1).map(lambda n: LeaseId(f"0x{n:062x}"))
 nonces = st.binary(min_size=32, max_size=32).map(bytes.hex)
 signatures = st.binary(min_size=64, max_size=65).map(lambda raw: "0x" + raw.hex())
+of_contracts = st.binary(min_size=1, max_size=1024).map(lambda raw: "0x" + raw.hex())
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), max_size=200)
 
 messages: st.SearchStrategy[Message] = st.one_of(
@@ -41,7 +42,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ack, seconds, amounts, seconds),
     st.builds(RefuseVoucher, seconds, texts),
     st.builds(Notice, st.sampled_from(["verdict", "frozen"]), texts),
-    st.builds(EndSent, amounts, seconds, st.sampled_from(EndReason), seconds, signatures),
+    st.builds(EndSent, amounts, seconds, st.sampled_from(EndReason), seconds, signatures | of_contracts),
 )
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "datasets": Entry(f"{_HERE}.datasets:command", "List the datasets that providers hold.", "Rent"),
     "reviews": Entry(f"{_HERE}.reviews:command", "Read what clients say of a provider.", "Rent"),
     "up": Entry(f"{_HERE}.up:command", "Rent a container next to a dataset.", "Rent"),
+    "order": Entry(f"{_HERE}.order:group", "Rent by plain transactions, without signed messages.", "Rent"),
     "ps": Entry(f"{_HERE}.ps:command", "List your leases.", "Rent"),
     "run": Entry(f"{_HERE}.run:command", "Run a command in a lease's container.", "Rent"),
     "verify": Entry(f"{_HERE}.verify:command", "Prove that a lease has the dataset that you ordered.", "Rent"),

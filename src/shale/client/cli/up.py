@@ -9,10 +9,11 @@ import click
 
 from shale.addresses import parse_address
 from shale.client.cli.context import Context, confirm, json_option, password_option, run_async
-from shale.client.cli.output import console, emit, fil
+from shale.client.cli.output import emit
 from shale.client.cli.progress import Progress
+from shale.client.cli.wishes import seconds_of, show_plan, wish_of, wish_options
 from shale.errors import InputRefused
-from shale.units import AttoFil, Price, format_bytes, format_duration, parse_duration
+from shale.units import AttoFil
 
 if TYPE_CHECKING:
     from shale.client.keys import UserKey
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--dataset", metavar="CID[:/MOUNT]", help="The dataset, and where it is mounted (/data).")
-@click.option("--cpus", default="1", show_default=True, help="CPUs, such as 0.5 or 4.")
-@click.option("--memory", default="1Gi", show_default=True, help="Memory, such as 512Mi or 8Gi.")
-@click.option("--gpus", default=0, show_default=True, type=click.IntRange(0, 64), help="Whole GPUs.")
-@click.option("--image", metavar="NAME", default="", help="The container's image. [default: the provider's first]")
-@click.option("--hours", metavar="H", help="The longest that you will stay, in hours. [default: 1]")
-@click.option("--max", "longest", metavar="TIME", help="The same as a duration: 30m, 8h, 2d.")
-@click.option("--provider", metavar="ADDRESS", help="This provider only. [default: the cheapest that fits]")
-@click.option("--name", help="How you will call it: ssh shale-NAME. [default: made up]")
-@click.option("--max-price", metavar="PRICE", help='Never pay more than this, such as "0.01 FIL/h".')
-@click.option("--ssh-key", metavar="FILE", default="", help="Your SSH key. [default: the one in ~/.ssh]")
+@wish_options
 @click.option("--ssh-config", is_flag=True, help="Let plain ssh find it: add one Include line to ~/.ssh/config.")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @password_option
@@ -67,7 +58,8 @@ def command(
     from shale.client.store import Store
 
     context = Context()
-    wish = _wish(dataset, cpus, memory, gpus, image, _seconds(hours, longest), max_price or context.config.max_price)
+    limit = max_price or context.config.max_price
+    wish = wish_of(dataset, cpus, memory, gpus, image, seconds_of(hours, longest), limit)
     chosen_name = checked_name(name) if name else None
     user_key = find_user_key(ssh_key or context.config.ssh_key)
     wallet.address(context.home)
@@ -79,34 +71,13 @@ def command(
         call = _Call(context, wish, provider, chosen_name, user_key, taken, store, yes, as_json)
         account = wallet.open_wallet(context.home, context.password(password_file))
         rental, seconds = run_async(lambda: call.run(account))
-        call.show(rental, seconds)
+        show_running(context, rental, seconds, as_json=as_json, hint=yes)
         ask = not yes and not as_json and not sshconfig.is_installed(context.home)
         if ssh_config or (ask and confirm("Add one Include line to ~/.ssh/config, so that plain ssh finds it?", yes)):
             sshconfig.install(context.home)
             click.echo(f"ssh {rental.host} works now", err=True)
     finally:
         store.close()
-
-
-def _seconds(hours: str | None, longest: str | None) -> int:
-    from shale.client.plan import MAX_SECONDS
-
-    if hours and longest:
-        raise InputRefused("--hours and --max are the same thing", "give one of them")
-    seconds = parse_duration(longest or (f"{hours}h" if hours else "1h"))
-    if not 1 <= seconds <= MAX_SECONDS:
-        raise InputRefused("that time is out of range", "give 1 s to 10 years")
-    return seconds
-
-
-def _wish(dataset: str | None, cpus: str, memory: str, gpus: int, image: str, seconds: int, max_price: str) -> Wish:
-    from shale.client.plan import Wish, parse_dataset
-    from shale.market.order import text_of
-    from shale.market.resources import Resources
-
-    cid, mount = parse_dataset(dataset) if dataset else ("", "")
-    limit = Price.parse(max_price) if max_price else None
-    return Wish(Resources.parse(cpus, memory, gpus), seconds, cid, mount, text_of(image, 256), limit)
 
 
 class _Call:
@@ -138,6 +109,7 @@ class _Call:
     async def run(self, account: Account) -> tuple[Rental, float]:
         """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
         from shale.client.agent.link import Waking
+        from shale.client.contracts import contract_of
         from shale.client.leasing import Leasing
         from shale.client.wiring import chain_of, network_of, prover_of, signing_of
         from shale.clock import SystemClock
@@ -146,11 +118,12 @@ class _Call:
         signing, clock, waking = signing_of(network), SystemClock(), Waking()
         async with chain_of(network, account) as chain, prover_of() as prover:
             leasing = Leasing(
-                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt
-            )
+                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt,
+                contract=contract_of(self._context.home, network.name),
+            )  # fmt: skip
             plan, wallet, ledger = await self._plan(leasing)
             if not self._json:
-                _show_plan(plan, self._name, wallet, ledger)
+                show_plan(plan, self._name, wallet, ledger)
             if not confirm("Rent it?", self._yes):
                 raise click.Abort
             # The agent takes a second or two to come up: let it do so while the provider starts the container.
@@ -167,49 +140,20 @@ class _Call:
         plan = choose(found, unusable, self._wish)
         return plan, *await leasing.check_money(plan.collateral)
 
-    def show(self, rental: Rental, seconds: float) -> None:
-        """How to get in."""
-        from shale.client.sshconfig import config_path, is_installed
 
-        config = config_path(self._context.home)
-        if self._json:
-            emit(lease_json(rental) | {"order_to_shell_seconds": round(seconds, 3), "ssh_config": str(config)})
-            return
-        plain = f"ssh {rental.host}" if is_installed(self._context.home) else f"ssh -F {config} {rental.host}"
-        click.echo(f"\n{rental.name} runs, after {seconds:.1f} s. Enter it:\n\n    {plain}\n")
-        if self._yes and not is_installed(self._context.home):
-            click.echo("shale ssh-config --install makes it just: ssh " + rental.host)
-        click.echo(f"Watch it: shale watch {rental.name}    End it: shale end {rental.name}")
+def show_running(context: Context, rental: Rental, seconds: float, *, as_json: bool, hint: bool) -> None:
+    """How to get in; `hint` says how plain ssh would find it, where nobody was asked."""
+    from shale.client.sshconfig import config_path, is_installed
 
-
-def _show_plan(plan: Plan, name: str, wallet: AttoFil, ledger: AttoFil) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    offer, wanted = plan.offer, plan.resources
-    deposit = AttoFil(max(0, plan.collateral.value - ledger.value))
-    size = f"{wanted.cpu_millis / 1000:g} CPU, {format_bytes(wanted.memory_bytes)}"
-    standing = plan.found.standing
-    stars = f", ★ {standing.stars_tenths / 10:.1f}" if standing and standing.stars_tenths is not None else ""
-    rows = [
-        ("lease", name),
-        ("provider", f"{offer.name} ({offer.provider}){stars}"),
-        ("container", size + (f", {wanted.gpus} GPU" if wanted.gpus else "") + f", image {plan.image}"),
-    ]
-    if plan.dataset:
-        held = plan.dataset
-        rows.append(("dataset", f"{held.name} ({held.files} files, {format_bytes(held.size)}) at {plan.mount}"))
-    per_second = plan.price.per_second
-    rows += [
-        ("price", f"{fil(per_second * 60)}/min, {fil(per_second * 3600)}/h, paid every {offer.tick_seconds} s"),
-        ("at most", format_duration(plan.max_seconds)),
-        ("collateral", f"{plan.collateral}, what is not spent comes back"),
-        ("wallet", f"{fil(wallet)}, ledger {fil(ledger)}" + (f", deposits {fil(deposit)}" if deposit else "")),
-    ]
-    table = Table.grid(padding=(0, 2))
-    for key, value in rows:
-        table.add_row(Text(key, "bold"), Text(value))
-    console(stderr=True).print(table)
+    config, installed = config_path(context.home), is_installed(context.home)
+    if as_json:
+        emit(lease_json(rental) | {"order_to_shell_seconds": round(seconds, 3), "ssh_config": str(config)})
+        return
+    plain = f"ssh {rental.host}" if installed else f"ssh -F {config} {rental.host}"
+    click.echo(f"\n{rental.name} runs, after {seconds:.1f} s. Enter it:\n\n    {plain}\n")
+    if hint and not installed:
+        click.echo("shale ssh-config --install makes it just: ssh " + rental.host)
+    click.echo(f"Watch it: shale watch {rental.name}    End it: shale end {rental.name}")
 
 
 def lease_json(rental: Rental) -> dict[str, Any]:

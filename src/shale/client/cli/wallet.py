@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shale.addresses import f410
+from shale.addresses import f410, parse_address
 from shale.client.cli.context import Context, json_option, password_option, run_async
 from shale.client.cli.miner import authorize, revoke
 from shale.client.cli.output import emit
@@ -93,15 +93,17 @@ def address(as_json: bool) -> None:
 def balance(as_json: bool) -> None:
     """Show what the wallet and the ledger hold."""
     from shale.client import wallet
+    from shale.client.contracts import contract_of
     from shale.client.wiring import chain_of, network_of
 
     context = Context()
     owner = wallet.address(context.home)
     network = network_of(context.home, context.network_name)
+    contract = contract_of(context.home, network.name)
 
     async def read() -> tuple[AttoFil, AttoFil]:
         async with chain_of(network) as chain:
-            return await chain.wallet_balance(owner), await chain.ledger_balance(owner)
+            return await chain.wallet_balance(owner), await chain.ledger_balance(contract or owner)
 
     purse, ledger = run_async(read)
     if as_json:
@@ -110,12 +112,14 @@ def balance(as_json: bool) -> None:
                 "address": owner,
                 "f410": f410(owner),
                 "network": network.name,
+                "contract": contract,
                 "wallet_attofil": str(purse.value),
                 "ledger_attofil": str(ledger.value),
             }
         )
     else:
-        click.echo(f"wallet  {purse}\nledger  {ledger}  (free for collaterals, or shale wallet withdraw)")
+        whose = f"the contract {contract}'s" if contract else "free for collaterals, or shale wallet withdraw"
+        click.echo(f"wallet  {purse}\nledger  {ledger}  ({whose})")
 
 
 @group.command()
@@ -123,7 +127,7 @@ def balance(as_json: bool) -> None:
 @password_option
 @json_option
 def deposit(amount: str, password_file: Path | None, as_json: bool) -> None:
-    """Move AMOUNT (such as "0.5 FIL") from the wallet to the ledger."""
+    """Move AMOUNT (such as "0.5 FIL") from the wallet to the ledger: to the balance of the contract in use, if any."""
     _move(AttoFil.parse(amount), password_file, as_json, "deposited")
 
 
@@ -143,10 +147,17 @@ def withdraw(amount: str | None, everything: bool, password_file: Path | None, a
 
 def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, verb: str) -> None:
     from shale.client import wallet
+    from shale.client.contracts import contract_of
     from shale.client.wiring import chain_of, network_of
 
     context = Context()
     network = network_of(context.home, context.network_name)
+    contract = contract_of(context.home, network.name)
+    if contract is not None and verb == "withdrawn":
+        ledger = network.deployment.ledger
+        raise InputRefused(
+            f"only the contract {contract} can withdraw what is its own", f"have it call withdraw(uint256) of {ledger}"
+        )
     wallet.address(context.home)
     account = wallet.open_wallet(context.home, context.password(password_file))
 
@@ -156,13 +167,43 @@ def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, ver
             moved = await chain.ledger_balance(owner) if amount is None else amount
             if not moved:
                 raise InputRefused("there is nothing to move", "see shale wallet balance")
-            return moved, await (chain.deposit(moved) if verb == "deposited" else chain.withdraw(moved))
+            return moved, await (chain.deposit(moved, contract) if verb == "deposited" else chain.withdraw(moved))
 
     moved, receipt = run_async(send)
     if as_json:
         emit({verb + "_attofil": str(moved.value), "tx": receipt.tx, "block": receipt.block})
     else:
         click.echo(f"{verb} {moved}  (transaction {receipt.tx})")
+
+
+@group.command("use-contract")
+@click.argument("contract", required=False)
+@click.option("--none", "nobody", is_flag=True, help="Rent as your own account again.")
+@password_option
+@json_option
+def use_contract(contract: str | None, nobody: bool, password_file: Path | None, as_json: bool) -> None:
+    """Rent as the wallet CONTRACT, for which your key signs (ERC-1271), on the network in use. It is asked first."""
+    from shale.client import contracts, wallet
+    from shale.client.wiring import chain_of, network_of
+
+    if nobody == (contract is not None):
+        raise InputRefused("for whom to sign is not clear", "give the contract's address, or --none")
+    context = Context()
+    network, address = network_of(context.home, context.network_name), None
+    if contract is not None:
+        address = parse_address(contract)
+        account = wallet.open_wallet(context.home, context.password(password_file))
+
+        async def ask(found: Address) -> None:
+            async with chain_of(network) as chain:
+                await contracts.check_contract(chain, found, account)
+
+        run_async(lambda: ask(address))
+    contracts.use_contract(context.home, network.name, address)
+    if as_json:
+        emit({"network": network.name, "contract": address})
+    else:
+        click.echo(f"the client on {network.name} is " + (f"the contract {address}" if address else "your own account"))
 
 
 group.add_command(authorize)
