@@ -57,7 +57,7 @@ class Progress:
         self._steps[name] = (state, detail or before, start, now)
         # A step that is told of again has not begun again: it waits.
         shown = "waiting" if state == last == "started" else state
-        if shown == "waiting" and now - self._told.get(name, start) < _BETWEEN:
+        if shown == "waiting" and now - self._told.get(name, -_BETWEEN) < _BETWEEN:
             return
         if not self._quiet and self._live is None and shown != "started":
             self._told[name] = now
