@@ -203,8 +203,9 @@ def check(domain: int, before: int, slot: Slot) -> None:
         _hold((slot.amount, slot.seconds) == (slot.prev_amount, slot.prev_seconds), "nothing moves without a claim")
 
 
-def keys_hash(verifying_keys: list[bytes]) -> bytes:
-    return keccak(b"".join(keccak(key) for key in verifying_keys))
+def keys_hash(verifying_keys: list[bytes], *, unsafe_development: bool) -> bytes:
+    kind = b"shale.keys.unsafe-development" if unsafe_development else b"shale.keys.ceremony"
+    return keccak(keccak(kind) + b"".join(keccak(key) for key in verifying_keys))
 
 
 def domain_of(chain: int, ledger: int, keys: bytes) -> int:

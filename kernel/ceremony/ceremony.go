@@ -193,6 +193,27 @@ func (d *checked) seal(beacon []byte, store Made) (*Final, error) {
 	return &Final{Beacon: hex.EncodeToString(beacon), VKHash: vkHash, ProvingKey: provingKey}, nil
 }
 
+// Ended reads the transcript of a ceremony that was finalised.
+func Ended(dir string) (*Transcript, error) {
+	t, err := ReadTranscript(dir)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(t.Contributions) < 2:
+		return nil, fmt.Errorf("nobody has contributed to the ceremony in %s", dir)
+	case t.Final == nil:
+		return nil, fmt.Errorf("the ceremony in %s is not finalised: close it with a beacon (shale ceremony finalise)", dir)
+	}
+	return t, nil
+}
+
+// VerifyChain checks of a ceremony what takes a minute at most: that it is for the circuit, and that each contribution was made
+// from the one before it. Verify checks the rest: that the chain starts from the powers of tau, and ends in its keys.
+func VerifyChain(dir string, c Circuit) error {
+	_, _, err := chain(dir, c)
+	return err
+}
+
 // Verify checks all of a ceremony as far as it has come: the powers of tau, the start, every contribution and, if it has
 // ended, that the beacon makes the keys that the transcript names.
 func Verify(dir string, c Circuit, powersPath string, made Made) (*Transcript, error) {

@@ -79,6 +79,9 @@ func TestSmallCeremonyMakesKeysThatProve(t *testing.T) {
 	if _, err := ceremony.Verify(dir, circuit, powers, digested); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := ceremony.Ended(dir); err == nil || !strings.Contains(err.Error(), "is not finalised") {
+		t.Errorf("before its end: %v", err)
+	}
 	var keys ceremony.Keys
 	keep := func(k ceremony.Keys) (string, string, error) {
 		keys = k
@@ -90,6 +93,15 @@ func TestSmallCeremonyMakesKeysThatProve(t *testing.T) {
 	transcript, err := ceremony.Verify(dir, circuit, powers, digested)
 	if err != nil || len(transcript.Contributions) != 3 || transcript.Final.Beacon != hex.EncodeToString(beacon) {
 		t.Fatal(transcript, err)
+	}
+	if ended, err := ceremony.Ended(dir); err != nil || *ended.Final != *transcript.Final {
+		t.Error(ended, err)
+	}
+	if err := ceremony.VerifyChain(dir, circuit); err != nil {
+		t.Error(err)
+	}
+	if err := ceremony.VerifyChain(dir, small(t, 7)); err == nil || !strings.Contains(err.Error(), "another circuit") {
+		t.Error(err)
 	}
 	assigned, err := frontend.NewWitness(&smallCircuit{X: 1, Y: 1, n: 6}, ecc.BN254.ScalarField())
 	if err != nil {
@@ -118,7 +130,7 @@ func TestTamperedCeremoniesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		tamper func(t *testing.T, dir string, transcript *ceremony.Transcript)
 		reason string
-	}{
+	}{ // "powers" in the reason: the chain alone doesn't tell
 		"a contribution's file changed": {func(t *testing.T, dir string, _ *ceremony.Transcript) {
 			flip(t, filepath.Join(dir, "0001.phase2"), 40)
 		}, "not the file that the transcript names"},
@@ -185,6 +197,9 @@ func TestTamperedCeremoniesAreRefused(t *testing.T) {
 			write(t, filepath.Join(dir, "ceremony.json"), content)
 			if _, err := ceremony.Verify(dir, circuit, powers, digested); err == nil || !strings.Contains(err.Error(), c.reason) {
 				t.Errorf("verify: %v", err)
+			}
+			if err := ceremony.VerifyChain(dir, circuit); (err == nil) != strings.Contains(c.reason, "powers") {
+				t.Errorf("its chain: %v", err)
 			}
 			if _, err := ceremony.Finalise(dir, circuit, powers, beacon, "drand", digested); err == nil {
 				t.Error("it was finalised")
@@ -274,7 +289,7 @@ func TestCeremonyOfOneSlotFromPowersToProof(t *testing.T) {
 	if transcript.Circuit != keys.BySize[1].Circuit || transcript.Final.VKHash == keys.BySize[1].VKHash {
 		t.Fatal("the ceremony is not of the pinned circuit, or made the development key")
 	}
-	for _, name := range []string{"window-1.pk", "window-1.r1cs", "window-1.vk", "window-1.json"} {
+	for _, name := range []string{"window-1.pk", "window-1.r1cs", "window-1.vk"} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}

@@ -79,12 +79,15 @@ func ReadTranscript(dir string) (*Transcript, error) {
 }
 
 // write replaces the transcript as a whole.
-func (t *Transcript) write(dir string) error {
+func (t *Transcript) write(dir string) error { return t.Keep(filepath.Join(dir, transcriptFile)) }
+
+// Keep writes the transcript into a file, whole or not at all.
+func (t *Transcript) Keep(path string) error {
 	content, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, transcriptFile), append(content, '\n'))
+	return writeFile(path, append(content, '\n'))
 }
 
 func fileName(i int) string { return fmt.Sprintf("%04d.phase2", i) }

@@ -72,7 +72,8 @@ pragma solidity %s;
 library VerifyingKey {
     // keccak256 of gnark's raw verifying key, by size.
 %s
-    /// @notice keccak256 over the hashes of all sizes, the smallest first.
+    /// @notice keccak256 over the hash of "shale.keys.unsafe-development" or "shale.keys.ceremony", whichever they are, and the
+    ///         hashes of all sizes, the smallest first.
     bytes32 internal constant KEYS_HASH = %s;
     /// @notice True if anyone can forge proofs, the setup's secrets being public.
     bool internal constant UNSAFE_DEVELOPMENT = %t;

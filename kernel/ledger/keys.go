@@ -14,11 +14,11 @@ import (
 	"golang.org/x/crypto/sha3"
 )
 
-// KeysHash pins the verifying keys that this source takes: keccak256 over the hashes of those of all sizes. Keys of a
-// ceremony are put to use by committing their files and this hash.
-const KeysHash = "0x6042e96d16f81cf555e1ff00b812f7df123d73d26fdba8dbab0b11d3da467a10"
+// KeysHash pins the verifying keys that this source takes, and what kind they are (hashOfKeys). Keys of a ceremony are put to
+// use by committing their files and this hash.
+const KeysHash = "0xa533fb335094caf2b948c7a904097c853662c1e602e0ee68b0ef337dd6872467"
 
-//go:embed keys
+//go:embed keys/manifest.json keys/*.vk
 var committed embed.FS
 
 // Manifest describes the keys that are in use.
@@ -52,9 +52,10 @@ type Keys struct {
 }
 
 // Pinned returns the committed keys, checked against KeysHash once.
-var Pinned = sync.OnceValues(func() (*Keys, error) { return readKeys(committed.ReadFile) })
+var Pinned = sync.OnceValues(func() (*Keys, error) { return readKeys(committed.ReadFile, KeysHash) })
 
-func readKeys(readFile func(name string) ([]byte, error)) (*Keys, error) {
+// readKeys takes the keys whose hash is pinned, and never development keys as a ceremony's.
+func readKeys(readFile func(name string) ([]byte, error), pinned string) (*Keys, error) {
 	content, err := readFile("keys/manifest.json")
 	if err != nil {
 		return nil, err
@@ -80,13 +81,27 @@ func readKeys(readFile func(name string) ([]byte, error)) (*Keys, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !m.UnsafeDevelopment && isDevelopmentKey(content) {
+			return nil, fmt.Errorf("keys/manifest.json says \"unsafe_development\": false, but %s is a development key, with which anyone can forge proofs: "+
+				"put \"unsafe_development\": true, or a ceremony's keys there (shale ceremony manifest)", verifyingKeyFile(described.Size))
+		}
 		keys.BySize[described.Size] = vk
 		hashes = append(hashes, vk.Hash[:]...)
 	}
-	if keys.Hash = keccak256(hashes); textOfHash(keys.Hash) != KeysHash {
-		return nil, fmt.Errorf("the verifying keys hash to %s, but KeysHash pins %s", textOfHash(keys.Hash), KeysHash)
+	if keys.Hash = hashOfKeys(m.UnsafeDevelopment, hashes); textOfHash(keys.Hash) != pinned {
+		return nil, fmt.Errorf("the verifying keys hash to %s, but KeysHash pins %s", textOfHash(keys.Hash), pinned)
 	}
 	return keys, nil
+}
+
+// hashOfKeys is keccak256 over the hash of a word for the kind of keys and the hashes of the keys of all sizes, the smallest
+// first. The kind is in it so that no word about development keys can be changed without another domain of vouchers.
+func hashOfKeys(unsafeDevelopment bool, hashes []byte) [32]byte {
+	kind := keccak256([]byte("shale.keys.ceremony"))
+	if unsafeDevelopment {
+		kind = keccak256([]byte("shale.keys.unsafe-development"))
+	}
+	return keccak256(append(kind[:], hashes...))
 }
 
 func parseVerifyingKey(described SizeOfKeys, content []byte) (*VerifyingKey, error) {

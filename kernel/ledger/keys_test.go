@@ -3,9 +3,11 @@ package ledger
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +56,7 @@ func TestKeysAreMadeAnew(t *testing.T) {
 	if err := os.WriteFile("keys/manifest.json", append(content, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("pin KeysHash = %q", textOfHash(keccak256(hashes)))
+	t.Logf("pin KeysHash = %q", textOfHash(hashOfKeys(true, hashes)))
 }
 
 // keysDir is where make install caches the development keys.
@@ -103,6 +105,52 @@ func TestPinnedCircuitsAreTheCompiledOnes(t *testing.T) {
 			t.Errorf("size %d compiles to %s, but the manifest has %s", size, digest, keys.BySize[size].Circuit)
 		}
 		t.Logf("size %d compiled and serialized in %v", size, time.Since(start))
+	}
+}
+
+func TestDevelopmentKeysAreToldByThePointThatTheirSeedGives(t *testing.T) {
+	for i, size := range Sizes {
+		_, verifyingKey, err := developmentKeys(compileOther(t, &hashCircuit{}), fmt.Sprintf(developmentSeed, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var raw bytes.Buffer
+		if _, err := verifyingKey.WriteRawTo(&raw); err != nil {
+			t.Fatal(err)
+		}
+		if alpha := hex.EncodeToString(raw.Bytes()[:32]); alpha != developmentAlphas[i] || !isDevelopmentKey(raw.Bytes()) {
+			t.Errorf("size %d: the seed gives %s", size, alpha)
+		}
+	}
+}
+
+// The word about development keys is turned round in the manifest; KeysHash is left, or pinned anew for it.
+func TestDevelopmentKeysNeverPassForACeremonys(t *testing.T) {
+	content, err := committed.ReadFile("keys/manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hashes []byte
+	files := map[string][]byte{"keys/manifest.json": bytes.Replace(content, []byte(": true"), []byte(": false"), 1)}
+	for _, size := range Sizes {
+		if files[verifyingKeyFile(size)], err = committed.ReadFile(verifyingKeyFile(size)); err != nil {
+			t.Fatal(err)
+		}
+		hash := keccak256(files[verifyingKeyFile(size)])
+		hashes = append(hashes, hash[:]...)
+	}
+	for _, pinned := range []string{KeysHash, textOfHash(hashOfKeys(true, hashes)), textOfHash(hashOfKeys(false, hashes))} {
+		_, err := readKeys(func(name string) ([]byte, error) { return files[name], nil }, pinned)
+		if err == nil || !strings.Contains(err.Error(), "keys/window-1.vk is a development key") {
+			t.Errorf("pinned %s: %v", pinned, err)
+		}
+	}
+}
+
+func TestKindOfKeysIsInTheirHash(t *testing.T) {
+	hashes := make([]byte, 4*32)
+	if hashOfKeys(true, hashes) == hashOfKeys(false, hashes) {
+		t.Fatal("development keys and a ceremony's have one domain")
 	}
 }
 
@@ -210,7 +258,7 @@ func TestKeysOtherThanThePinnedOnesAreRefused(t *testing.T) {
 				return content, nil
 			}
 			return committed.ReadFile(name)
-		})
+		}, KeysHash)
 		if err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: %v", reason, err)
 		}

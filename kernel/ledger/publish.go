@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -56,15 +58,9 @@ func proveWith(system constraint.ConstraintSystem, key groth16.ProvingKey, t *Tr
 	return wordsOf(raw.(*groth16bn254.Proof)), nil
 }
 
-func describedFile(size int) string { return fmt.Sprintf("window-%d.json", size) }
-
 // Publish writes the material into a directory, as what it is: keys of a ceremony.
 func (m *Material) Publish(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	described, err := json.MarshalIndent(m.Described, "", "  ")
-	if err != nil {
 		return err
 	}
 	provingKey, system := (&Keys{}).names(m.Described.Size)
@@ -72,7 +68,6 @@ func (m *Material) Publish(dir string) error {
 		provingKey: m.ProvingKey,
 		system:     m.System,
 		filepath.Base(verifyingKeyFile(m.Described.Size)): m.VerifyingKey,
-		describedFile(m.Described.Size):                   append(described, '\n'),
 	} {
 		if err := writeAtomic(dir, name, content); err != nil {
 			return err
@@ -81,45 +76,103 @@ func (m *Material) Publish(dir string) error {
 	return nil
 }
 
-// Assemble takes the published keys of all sizes into the form that this source embeds: a manifest and the verifying keys,
-// in a directory. It returns the hash that KeysHash has to pin.
-func Assemble(published, out string) (string, error) {
-	m := Manifest{Depth: Depth}
+// Assembled are a ceremony's keys of all sizes in the form that this source embeds.
+type Assembled struct {
+	Hash     string // what KeysHash has to pin
+	manifest Manifest
+	keys     map[string][]byte // by file
+}
+
+// Assemble takes the keys of all sizes that lie in a directory, as Publish writes them. Each file must be the one that its
+// ceremony made, and no key a development key.
+func Assemble(made []SizeOfKeys, published string) (*Assembled, error) {
+	a := &Assembled{manifest: Manifest{Depth: Depth}, keys: map[string][]byte{}}
 	var hashes []byte
-	files := map[string][]byte{}
 	for _, size := range Sizes {
-		content, err := os.ReadFile(filepath.Join(published, describedFile(size)))
+		var of []SizeOfKeys
+		for _, m := range made {
+			if m.Size == size {
+				of = append(of, m)
+			}
+		}
+		if len(of) != 1 {
+			return nil, fmt.Errorf("%d of the ceremonies are of size %d: name one of each size, %v", len(of), size, Sizes)
+		}
+		key, err := publishedOf(of[0], published)
 		if err != nil {
-			return "", fmt.Errorf("the ceremony of size %d has published nothing there: %w", size, err)
+			return nil, err
 		}
-		var described SizeOfKeys
-		if err := json.Unmarshal(content, &described); err != nil || described.Size != size {
-			return "", errors.Join(fmt.Errorf("%s is damaged", describedFile(size)), err)
-		}
-		name := filepath.Base(verifyingKeyFile(size))
-		key, err := os.ReadFile(filepath.Join(published, name))
-		if err != nil {
-			return "", err
-		}
-		vk, err := parseVerifyingKey(described, key)
-		if err != nil {
-			return "", err
-		}
-		m.Sizes = append(m.Sizes, described)
-		hashes = append(hashes, vk.Hash[:]...)
-		files[name] = key
+		hash := keccak256(key)
+		hashes = append(hashes, hash[:]...)
+		a.manifest.Sizes = append(a.manifest.Sizes, of[0])
+		a.keys[filepath.Base(verifyingKeyFile(size))] = key
 	}
-	manifest, err := json.MarshalIndent(m, "", "  ")
+	if len(made) != len(Sizes) {
+		return nil, fmt.Errorf("a ceremony is of another size than %v", Sizes)
+	}
+	a.Hash = textOfHash(hashOfKeys(a.manifest.UnsafeDevelopment, hashes))
+	return a, nil
+}
+
+// publishedOf checks the files of one size and returns the verifying key.
+func publishedOf(made SizeOfKeys, dir string) ([]byte, error) {
+	name := filepath.Base(verifyingKeyFile(made.Size))
+	key, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	if isDevelopmentKey(key) {
+		return nil, fmt.Errorf("%s is a development key, which anyone can forge proofs with: it has no place among a ceremony's", filepath.Join(dir, name))
+	}
+	if textOfHash(keccak256(key)) != made.VKHash {
+		return nil, otherThanMade(dir, name, made.Size)
+	}
+	if _, err := parseVerifyingKey(made, key); err != nil {
+		return nil, err
+	}
+	provingKey, system := (&Keys{}).names(made.Size)
+	for _, file := range []File{{Name: system, Digest: made.Circuit}, {Name: provingKey, Digest: made.ProvingKey}} {
+		digest, err := digestOfFile(filepath.Join(dir, file.Name))
+		if err != nil {
+			return nil, err
+		}
+		if digest != file.Digest {
+			return nil, otherThanMade(dir, file.Name, made.Size)
+		}
+	}
+	return key, nil
+}
+
+func otherThanMade(dir, name string, size int) error {
+	return fmt.Errorf("%s is not the file that the ceremony of size %d made: take it from where the ceremony was finalised", filepath.Join(dir, name), size)
+}
+
+func digestOfFile(path string) (string, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	defer file.Close()
+	digest := sha256.New()
+	if _, err := io.Copy(digest, file); err != nil {
 		return "", err
 	}
-	for name, content := range files {
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// Write writes the verifying keys and the manifest into a directory, the manifest last.
+func (a *Assembled) Write(out string) error {
+	manifest, err := json.MarshalIndent(a.manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for name, content := range a.keys {
 		if err := writeAtomic(out, name, content); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return textOfHash(keccak256(hashes)), writeAtomic(out, "manifest.json", append(manifest, '\n'))
+	return writeAtomic(out, "manifest.json", append(manifest, '\n'))
 }

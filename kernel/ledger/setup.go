@@ -4,10 +4,12 @@ import (
 	"bytes"
 	cryptorand "crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/consensys/gnark/backend/groth16"
@@ -20,6 +22,20 @@ import (
 // developmentSeed is public: whoever reads it can forge proofs. That is what makes the setup one for development, and
 // the same on every machine, so that the committed verifying keys fit.
 const developmentSeed = "shale unsafe development setup, window of %d, 2"
+
+// developmentAlphas are the X of alpha, the first word of a raw verifying key, that the seed gives, a size each. It is drawn
+// before anything of the circuit is looked at: whatever circuit the seed made a key for, this tells it.
+var developmentAlphas = [...]string{
+	"1fed6ce2f0ba2fb1cce4cf3d6c4d55f5a854c429559bff8a997c7b9803608e6a",
+	"02b351cd952bdd8645743141274640559a6f2de40c8502c7885f1b4c58fece27",
+	"0b50f3c69790c25bb694818f73025059cb6ef1c0cedda15d4b9e6f11c00826f9",
+	"09dca6254c795aa2250e84291a7fa71e71eeed3716151a3a92cbd9a9c876b7ac",
+}
+
+// isDevelopmentKey tells whether a raw verifying key is made from the public seed, for any size.
+func isDevelopmentKey(raw []byte) bool {
+	return len(raw) >= 32 && slices.Contains(developmentAlphas[:], hex.EncodeToString(raw[:32]))
+}
 
 var setupLock sync.Mutex
 

@@ -69,6 +69,8 @@ type ledgerVectors struct {
 	Depth     int           `json:"depth"`
 	EmptyRoot string        `json:"empty_root"`
 	Keys      []keyVector   `json:"keys"`
+	Alphas    []string      `json:"development_alphas"`
+	Unsafe    bool          `json:"unsafe_development"`
 	KeysHash  string        `json:"keys_hash"`
 	ChainID   uint64        `json:"chain_id"`
 	Ledger    string        `json:"ledger"`
@@ -197,8 +199,11 @@ func computeVectors(t *testing.T, keys *Keys) (ledgerVectors, []*Transition) {
 	domain := Domain(testChain, addressOf(testLedger), keys.Hash)
 	v := ledgerVectors{
 		Comment: "Written by go test ./ledger -run Vectors -update; formats: docs/protocol.md, section 4.",
-		Depth:   Depth, EmptyRoot: textOf(EmptyRoot()), KeysHash: textOfHash(keys.Hash),
+		Depth:   Depth, EmptyRoot: textOf(EmptyRoot()), Unsafe: keys.UnsafeDevelopment, KeysHash: textOfHash(keys.Hash),
 		ChainID: testChain, Ledger: testLedger, Domain: textOf(domain),
+	}
+	for _, alpha := range developmentAlphas {
+		v.Alphas = append(v.Alphas, "0x"+alpha)
 	}
 	for _, size := range Sizes {
 		content, err := committed.ReadFile(verifyingKeyFile(size))

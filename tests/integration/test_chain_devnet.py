@@ -71,22 +71,22 @@ async def test_funding_adds_and_only_anvil_makes_money(running: DevnetStatus) ->
 
 
 async def test_no_money_is_made_on_another_chain() -> None:
-    """A server that is a node of mainnet, as far as anyone can ask."""
+    """A server that is a node of Filecoin's test network, as far as anyone can ask."""
 
-    async def mainnet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def calibration(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         size = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         asked = await reader.readexactly(size)
-        result = b'"0x13a"' if b"eth_chainId" in asked else b'"lotus/1.36"'
+        result = b'"0x4cb2f"' if b"eth_chainId" in asked else b'"lotus/1.36"'
         body = b'{"jsonrpc":"2.0","id":1,"result":' + result + b"}"
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
         writer.close()
         await writer.wait_closed()
 
-    async with await asyncio.start_server(mainnet, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(calibration, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        with pytest.raises(Refused, match="chain 314"):
+        with pytest.raises(Refused, match="chain 314159"):
             await fund(url, Address(Account.create().address), FIL)
         with pytest.raises(ConfigError, match="--keystore"):
             await deploy(url, None)
@@ -205,3 +205,22 @@ async def test_a_verifier_that_the_ledger_does_not_ask_is_told(running: DevnetSt
     with pytest.raises(ConfigError, match="another verifier for batches of 256"):
         await chain.check()
     await chain.close()
+
+
+async def test_development_keys_are_refused_on_mainnet_even_where_they_were_noted(
+    running: DevnetStatus, deployment: Deployment, tmp_path: Path
+) -> None:
+    noted, rpc = tmp_path / "devnet.checked", Rpc(running.rpc_url)
+    chain = FvmChain(deployment, running.rpc_url, None, checked=noted)
+    await chain.check()
+    await rpc.call("anvil_setChainId", 314)
+    mainnet = FvmChain(replace(deployment, chain_id=314), running.rpc_url, None, checked=noted)
+    try:
+        with pytest.raises(ConfigError, match=r"development keys.*mainnet: install a version"):
+            await mainnet.check()
+        with pytest.raises(ConfigError, match=r"development keys.*mainnet: install a version"):
+            await deploy(running.rpc_url, Account.create())
+    finally:
+        await rpc.call("anvil_setChainId", CHAIN_ID)
+        for each in (chain, mainnet, rpc):
+            await each.close()

@@ -7,6 +7,7 @@ import pytest
 
 from shale.client.cli.main import run
 from shale.errors import Refused
+from shale.paths import keys_dir
 from shale.proofs import ceremony
 
 
@@ -28,9 +29,10 @@ async def test_a_folder_without_a_ceremony_takes_no_contribution(tmp_path: Path)
         await ceremony.contribute(tmp_path, "Ada")
 
 
-async def test_a_manifest_needs_the_keys_of_every_size(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="the ceremony of size 1 has published nothing there"):
-        await ceremony.manifest(tmp_path, tmp_path / "out")
+async def test_a_manifest_is_made_of_ceremonies_alone(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"ceremony\.json: no such file"):
+        await ceremony.manifest([tmp_path], keys_dir(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_answers_in_json_and_with_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,9 @@ library VerifyingKey {
     bytes32 internal constant HASH_64 = 0x65889c9cacbf1ae064bbc911df9a985e2af4eaca4f0d354e106e5c55afe49e72;
     bytes32 internal constant HASH_256 = 0x484a78981be6f1bd590710c160833aa55f6957cfc507b94d668ec86f3f22605a;
 
-    /// @notice keccak256 over the hashes of all sizes, the smallest first.
-    bytes32 internal constant KEYS_HASH = 0x6042e96d16f81cf555e1ff00b812f7df123d73d26fdba8dbab0b11d3da467a10;
+    /// @notice keccak256 over the hash of "shale.keys.unsafe-development" or "shale.keys.ceremony", whichever they are, and the
+    ///         hashes of all sizes, the smallest first.
+    bytes32 internal constant KEYS_HASH = 0xa533fb335094caf2b948c7a904097c853662c1e602e0ee68b0ef337dd6872467;
     /// @notice True if anyone can forge proofs, the setup's secrets being public.
     bool internal constant UNSAFE_DEVELOPMENT = true;
     /// @notice The root of a ledger without leases.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/shale-cloud/shale/kernel/ceremony"
@@ -25,12 +26,13 @@ var ceremonySteps = map[string]struct {
 	"contribute": {"--name NAME DIR", ceremonyContribute},
 	"verify":     {"--powers FILE.ptau DIR", ceremonyVerify},
 	"finalise":   {"--powers FILE.ptau --beacon HEX --source TEXT --out KEYS DIR", ceremonyFinalise},
-	"manifest":   {"--out SOURCE KEYS", ceremonyManifest},
+	"manifest":   {"--keys KEYS --out SOURCE DIR...", ceremonyManifest},
 }
 
 type ceremonyOptions struct {
-	dir, powers, blake2b, name, beacon, source, out string
-	size                                            int
+	dir, powers, blake2b, name, beacon, source, keys, out string
+	dirs                                                  []string
+	size                                                  int
 }
 
 // runCeremony prints the answer as one JSON object.
@@ -49,12 +51,13 @@ func runCeremony(args []string) error {
 	flags.StringVar(&o.name, "name", "", "")
 	flags.StringVar(&o.beacon, "beacon", "", "")
 	flags.StringVar(&o.source, "source", "", "")
+	flags.StringVar(&o.keys, "keys", "", "")
 	flags.StringVar(&o.out, "out", "", "")
 	flags.IntVar(&o.size, "size", 0, "")
-	if err := flags.Parse(args[1:]); err != nil || flags.NArg() != 1 {
+	if err := flags.Parse(args[1:]); err != nil || flags.NArg() == 0 || (flags.NArg() > 1 && !strings.HasSuffix(step.usage, "...")) {
 		return fmt.Errorf("%w: shale-kernel ceremony %s %s", errUsage, args[0], step.usage)
 	}
-	o.dir = flags.Arg(0)
+	o.dir, o.dirs = flags.Arg(0), flags.Args()
 	for _, word := range strings.Fields(step.usage) {
 		name, isOption := strings.CutPrefix(word, "--")
 		if isOption && flags.Lookup(name).Value.String() == flags.Lookup(name).DefValue {
@@ -137,9 +140,42 @@ func digests(circuit ceremony.Circuit, store func(*ledger.Material) error) cerem
 	}
 }
 
+// ceremonyManifest looks first at what is quick: a wrong file is told before circuits are compiled.
 func ceremonyManifest(o *ceremonyOptions) (any, error) {
-	hash, err := ledger.Assemble(o.dir, o.out)
+	var made []ledger.SizeOfKeys
+	var transcripts []*ceremony.Transcript
+	for _, dir := range o.dirs {
+		t, err := ceremony.Ended(dir)
+		if err != nil {
+			return nil, err
+		}
+		transcripts = append(transcripts, t)
+		made = append(made, ledger.SizeOfKeys{
+			Size: t.Size, Constraints: t.Constraints, Circuit: t.Circuit, VKHash: t.Final.VKHash, ProvingKey: t.Final.ProvingKey,
+		})
+	}
+	assembled, err := ledger.Assemble(made, o.keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, dir := range o.dirs {
+		circuit, err := circuitOf(transcripts[i].Size)
+		if err == nil {
+			err = ceremony.VerifyChain(dir, circuit)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	if err := assembled.Write(o.out); err != nil {
+		return nil, err
+	}
+	for _, t := range transcripts {
+		if err := t.Keep(filepath.Join(o.out, fmt.Sprintf("ceremony-%d.json", t.Size))); err != nil {
+			return nil, err
+		}
+	}
 	return struct {
 		KeysHash string `json:"keys_hash"`
-	}{hash}, err
+	}{assembled.Hash}, nil
 }

@@ -35,6 +35,9 @@ func serve(args []string) error {
 	if err := flags.Parse(args); err != nil || *dir == "" || flags.NArg() > 0 {
 		return fmt.Errorf("%w: shale-kernel serve --keys DIR", errUsage)
 	}
+	if _, err := ledger.Pinned(); err != nil {
+		return err // a program with wrong keys signs nothing either
+	}
 	return newServer(*dir, os.Stdout).run(os.Stdin)
 }
 

@@ -15,6 +15,8 @@ from shale.payments.batch import Operation, Proof
 from shale.payments.history import ShardHistory
 from shale.units import ZERO, Address, AttoFil, LeaseId
 
+MAINNET = 314
+"""Filecoin's own chain, where money is real: development keys are refused there."""
 MAX_REVIEWS = 1000
 """Of one provider that can be read: the newest."""
 

@@ -13,6 +13,7 @@ from shale.chain.node import Node
 from shale.chain.outbox import Outbox
 from shale.chain.rpc import ATTEMPTS, Rpc
 from shale.chain.sender import Sender
+from shale.chain.verifiers import refuse_development_keys
 from shale.errors import ConfigError, Unavailable
 from shale.market.accounts import Account, Signer
 from shale.units import Address, AttoFil, checked_address
@@ -33,9 +34,11 @@ async def deploy(rpc_url: str, account: Signer | None) -> Deployment:
     """Deploy the verifiers, Registry and Market, which makes the Ledger (docs/protocol.md, section 5).
 
     Without an account the sender is a new key, funded and forgotten: only the devnet allows that. Raises
-    ConfigError when the contracts aren't built or the account can't pay, Refused when a constructor says no.
+    ConfigError when the contracts aren't built, are of development keys on mainnet, or the account can't pay;
+    Refused when a constructor says no.
     """
     chain_id = await chain_id_of(rpc_url)
+    refuse_development_keys(chain_id)
     if account is None:
         if chain_id != CHAIN_ID:
             raise ConfigError(

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shale.chain.abi import Contract
+from shale.chain.chain import MAINNET
 from shale.chain.complaints import complaint, is_null_round
 from shale.chain.rpc import ATTEMPTS, NodeError, Rpc
 from shale.errors import ConfigError, Unavailable
 from shale.units import Address, AttoFil
 
-FINALITY = {314: 900, 314159: 900, 31415926: 0}
+FINALITY = {MAINNET: 900, 314159: 900, 31415926: 0}
 """Epochs after which a block counts as final: Filecoin's expected consensus. A devnet's one node takes nothing back."""
 _DEFAULT_FINALITY = 900
 _MOST_EMPTY = 20

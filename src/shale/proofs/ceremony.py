@@ -23,35 +23,39 @@ async def init(folder: Path, size: int, powers: Path, published: str = "") -> di
     `published` is the powers of tau file's BLAKE2b digest, as it was published: 128 hex digits, or empty.
     Raises Refused when the file is not what it says, or the folder has a ceremony."""
     also = ["--blake2b", published] if published else []
-    return await _run("init", "--size", str(size), "--powers", str(powers), *also, folder=folder)
+    return await _run("init", "--size", str(size), "--powers", str(powers), *also, folders=[folder])
 
 
 async def contribute(folder: Path, name: str) -> dict[str, Any]:
     """Check the chain and add a contribution, whose secret is forgotten; its `name`, `at`, `file` and `sha256`."""
-    return await _run("contribute", "--name", name, folder=folder)
+    return await _run("contribute", "--name", name, folders=[folder])
 
 
 async def verify(folder: Path, powers: Path) -> dict[str, Any]:
     """Check all of it, as far as it has come; its transcript. Raises Refused with what is wrong."""
-    return await _run("verify", "--powers", str(powers), folder=folder)
+    return await _run("verify", "--powers", str(powers), folders=[folder])
 
 
 async def finalise(folder: Path, powers: Path, beacon: str, source: str, out: Path) -> dict[str, Any]:
     """Close the chain with a beacon (hex, 16 to 256 bytes) and write the keys into `out`; the transcript."""
     return await _run(
-        "finalise", "--powers", str(powers), "--beacon", beacon, "--source", source, "--out", str(out), folder=folder
+        "finalise", "--powers", str(powers), "--beacon", beacon, "--source", source, "--out", str(out), folders=[folder]
     )
 
 
-async def manifest(keys: Path, out: Path) -> str:
-    """Put the finalised keys of all sizes into the form that the kernel embeds; the hash that its source has to pin."""
-    answer = await _run("manifest", "--out", str(out), folder=keys)
+async def manifest(folders: Sequence[Path], keys: Path, out: Path) -> str:
+    """Put the keys that the finalised ceremonies of all sizes made into the form that the kernel embeds.
+
+    The hash that its source has to pin. Raises Refused for files in `keys` that the ceremonies didn't make, for a
+    ceremony that is not finalised, broken in its chain or for another circuit, and for development keys. The powers
+    and the beacon are for `verify`."""
+    answer = await _run("manifest", "--keys", str(keys), "--out", str(out), folders=folders)
     return str(answer["keys_hash"])
 
 
-async def _run(step: str, *options: str, folder: Path) -> dict[str, Any]:
+async def _run(step: str, *options: str, folders: Sequence[Path]) -> dict[str, Any]:
     # A folder whose name begins with a dash is no option.
-    arguments: Sequence[str] = ("ceremony", step, *options, "--", str(folder.absolute()))
+    arguments = ("ceremony", step, *options, "--", *(str(folder.absolute()) for folder in folders))
     process = await asyncio.create_subprocess_exec(
         binary("shale-kernel"),
         *arguments,

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from shale.addresses import parse_address
-from shale.chain.chain import Chain
+from shale.chain.chain import MAINNET, Chain
 from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
 from shale.chain.rpc import place_of
@@ -287,8 +287,13 @@ def _service(
 
 
 async def _check_keys(chain: Chain, prover: Prover) -> None:
-    """Raise ConfigError unless this machine can prove for the ledger that stands on chain."""
+    """Raise ConfigError unless this machine can prove for the ledger on chain, where nobody can forge proofs."""
     circuit = await prover.circuit()
+    if circuit.unsafe_development and chain.deployment.chain_id == MAINNET:
+        raise ConfigError(
+            "proofs would use development keys, with which anyone can forge them: they take no money on mainnet",
+            "install a version with a ceremony's keys (docs/guide/ceremony.md), or choose another network",
+        )
     if int(circuit.keys_hash, 16) != int(await chain.keys_hash(), 16):
         raise ConfigError(
             "the ledger was deployed for other proving keys than this machine's", "run make install, or redeploy"

@@ -67,7 +67,9 @@ def test_batches_come_to_the_same_words_and_inputs(batch: dict[str, Any]) -> Non
 
 
 def test_domain_and_keys_hash_are_those_of_the_verifying_keys() -> None:
-    keys = model.keys_hash([bytes.fromhex(key["verifying_key"][2:]) for key in LEDGER["keys"]])
+    raw = [bytes.fromhex(key["verifying_key"][2:]) for key in LEDGER["keys"]]
+    keys = model.keys_hash(raw, unsafe_development=LEDGER["unsafe_development"])
+    assert keys != model.keys_hash(raw, unsafe_development=not LEDGER["unsafe_development"])
     assert "0x" + keys.hex() == LEDGER["keys_hash"]
     assert model.domain_of(LEDGER["chain_id"], number(LEDGER["ledger"]), keys) == DOMAIN
 

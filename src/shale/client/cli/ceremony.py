@@ -89,18 +89,30 @@ def finalise(folder: Path, powers: Path, beacon: str, source: str, out: Path, as
 
 
 @group.command()
-@click.argument("keys", metavar="KEYS", type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="kernel/ledger/keys.")
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--keys", required=True, metavar="KEYS", type=click.Path(path_type=Path), help="What finalise wrote.")
+@click.option("--out", required=True, metavar="SOURCE", type=click.Path(path_type=Path), help="kernel/ledger/keys.")
 @json_option
-def manifest(keys: Path, out: Path, as_json: bool) -> None:
-    """Put the finalised keys of all sizes into the source tree; pin the hash that this prints."""
+def manifest(folders: tuple[Path, ...], keys: Path, out: Path, as_json: bool) -> None:
+    """Put the keys of the finalised ceremonies, one DIR for each size, into the source tree; pin the hash that this
+    prints.
+
+    Every file in KEYS must be the one that its ceremony's transcript names, and each contribution be made from the one
+    before it. Whether the powers and the beacon lead to these keys takes long: shale ceremony verify checks that.
+    """
     from shale.proofs import ceremony
 
-    pinned = run_async(lambda: ceremony.manifest(keys, out.absolute()))
+    with waiting("checking keys and contributions"):
+        pinned = run_async(lambda: ceremony.manifest(folders, keys.absolute(), out.absolute()))
     if as_json:
         emit({"keys_hash": pinned})
         return
     click.echo(f"KeysHash {pinned}")
+    click.echo(
+        "not checked here: that powers and beacon lead to these keys; "
+        "shale ceremony verify DIR --powers FILE.ptau does, for each DIR",
+        err=True,
+    )
 
 
 def _show(transcript: dict[str, Any], as_json: bool) -> None:
