@@ -10,10 +10,14 @@ import {CLAIM, CLOSE, INSERT, Op} from "../../src/libraries/PackedOps.sol";
 contract ModelVerifier is IVerifier {
     error ProofInvalid();
 
-    mapping(bytes32 inputs => bool proven) private _proven;
+    mapping(bytes32 inputs => bool yes) private _proven;
 
     function prove(uint256[3] memory input) external {
         _proven[keccak256(abi.encode(input))] = true;
+    }
+
+    function proven(uint256[3] memory input) external view returns (bool) {
+        return _proven[keccak256(abi.encode(input))];
     }
 
     function verifyProof(bytes calldata, uint256[3] calldata input) external view {
