@@ -351,6 +351,21 @@ contract RegistryMinerTest {
         assertAnswer("", false);
     }
 
+    function test_answer_laid_out_otherwise_is_refused() public {
+        bytes32 yes = bytes32(hex"f5");
+        assertAnswer(abi.encode(int256(0), uint256(0x51), uint256(0x40), uint256(1), yes), false);
+        assertAnswer(abi.encode(int256(0), uint256(0x51), uint256(0x80), uint256(1), yes), false);
+        assertAnswer(abi.encode(int256(0), uint256(0x51), uint256(0x60), uint256(1), yes), true);
+    }
+
+    function test_answer_about_power_that_is_longer_than_it_can_be_is_refused() public {
+        bytes32 power = bytes32(hex"8240f4");
+        bytes memory answer = abi.encode(int256(0), uint256(0x51), uint256(0x60), uint256(33), power);
+        vm.etch(CALL_ACTOR_ID, address(new FixedAnswer(answer)).code);
+        refused(MINER, OPERATOR);
+        register(MINER);
+    }
+
     function testFuzz_random_answers_are_refused(bytes calldata answer) public {
         assertAnswer(answer, false);
     }
