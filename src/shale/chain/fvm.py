@@ -70,7 +70,7 @@ class FvmChain:
         self._account = checked_address(account.address) if account else None
         self._sender = None
         if account:
-            outbox = Outbox(self._database, deployment.ledger, checked_address(account.address))
+            outbox = Outbox(self._database, deployment.chain_id, checked_address(account.address))
             limit = MAX_FEE if max_gas_fee is None else max_gas_fee
             self._sender = Sender(self._node, account, outbox, max_fee=limit)
         self._domain = SigningDomain(deployment.chain_id, deployment.market)
