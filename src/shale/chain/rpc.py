@@ -19,7 +19,7 @@ MAX_ERROR = 100_000
 """Characters of a node's error that are looked at: Lotus puts a revert's data into its text."""
 SECONDS = 20.0
 """Of silence, in connecting, sending or receiving."""
-ANSWER_SECONDS = 120.0
+ANSWER_SECONDS = 60.0
 """For a whole answer: one that goes on byte by byte is given up, however little silence is in it."""
 ATTEMPTS = 5
 """Of a read, before its failure is told: some seconds in all, more if the node asks for them."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.senders import TO, Desk, Wire, reorganise
+from tests.senders import TO, Desk, Wire, reorganise, somebody_elses
 
 from shale.chain.intents import State
-from shale.errors import Refused
+from shale.errors import Refused, Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -88,3 +88,46 @@ async def test_a_node_that_is_behind_makes_nothing_be_sent_again(desk: Desk) -> 
     await sender.sweep()
     assert [intent.state for intent in desk.outbox().open()] == [State.MINED]
     assert len(wire.sends) == 1
+
+
+async def test_what_a_shorter_head_took_out_is_sent_again_before_a_new_one(desk: Desk) -> None:
+    """The chain goes back behind the old transaction's block, and isn't as long again when the new one is made."""
+    fork = await desk.rpc.call("evm_snapshot")
+    before = await desk.received()
+    sender = desk.sender(finality=50)
+    await sender.transact(TO, b"", 100)
+    await desk.mine(5)
+    await desk.rpc.call("evm_revert", fork)
+    await desk.rpc.call("anvil_dropAllTransactions")
+    await desk.rpc.call("evm_setAutomine", False)
+    assert await desk.received() == before
+    await sender.transact(TO, b"", 7)
+    assert await desk.received() == before + 107
+    await sender.sweep()
+    assert [(each.nonce, each.state, len(each.attempts)) for each in desk.outbox().open()] == [
+        (0, State.MINED, 1),
+        (1, State.MINED, 1),
+    ]
+
+
+async def test_a_transaction_that_was_told_as_not_made_and_lands_after_all_is_told_again(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reorganisation takes the one that had its nonce out of the chain, and lets it in."""
+
+    async def other() -> None:
+        if await desk.rpc.number("eth_getTransactionCount", desk.account.address, "latest") == 0:
+            await somebody_elses(desk, 0, 1000)
+        await desk.mine()
+
+    sender = desk.sender(pause=other, finality=50)
+    before, head = await desk.received(), await desk.head()
+    with pytest.raises(Unavailable, match="another one of this wallet has its nonce"):
+        await sender.transact(TO, b"", 7)
+    (intent,) = desk.outbox().open()
+    await reorganise(desk, await desk.head() - head)
+    await desk.rpc.call("eth_sendRawTransaction", "0x" + intent.newest.raw.hex())
+    await desk.mine()
+    await sender.sweep()
+    assert await desk.received() == before + 7
+    assert f"transaction {intent.newest.tx} is in block {await desk.head()} after all" in caplog.text

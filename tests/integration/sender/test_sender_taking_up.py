@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.senders import FIL, TO, Desk, Wire
@@ -16,8 +17,11 @@ from shale.chain.devnet import CHAIN_ID, fund
 from shale.chain.intents import State
 from shale.chain.node import Node
 from shale.chain.outbox import Outbox
-from shale.chain.sender import Sender
+from shale.chain.rpc import NodeError
+from shale.chain.sender import KEEP_SECONDS, Sender
+from shale.clock import ManualClock
 from shale.errors import ConfigError, Unavailable
+from shale.keeping import FIRST_SECONDS
 from shale.market.accounts import Account
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -98,3 +102,92 @@ async def test_a_wallet_that_was_emptied_meanwhile_is_told_to_be_filled(desk: De
     await desk.sender().transact(TO, b"", 1)
     assert await desk.received() == before + FIL.value // 2 + 1
     assert await sender.waiting() == 0
+
+
+class Gateway(Wire):
+    """It answers the first send with an error of its own, before the node has the transaction or after."""
+
+    def __init__(self, url: str, *, taken: bool) -> None:
+        super().__init__(url)
+        self.taken = taken
+        self.hides = True
+
+    async def call_once(self, method: str, *params: Any) -> Any:
+        if method == "eth_getTransactionByHash" and self.hides:
+            return None
+        if method != "eth_sendRawTransaction" or self.sends:
+            return await super().call_once(method, *params)
+        if self.taken:
+            await super().call_once(method, *params)
+        else:
+            self.sends.append("lost")
+        raise NodeError("upstream request timed out")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_an_error_that_nobody_knows_is_no_refusal(desk: Desk, taken: bool) -> None:
+    before = await desk.received()
+    sender = desk.sender(rpc=Gateway(desk.url, taken=taken))
+    await sender.transact(TO, b"", 5)
+    assert await desk.received() == before + 5
+    await sender.transact(TO, b"", 6)
+    assert await desk.received() == before + 11
+    assert [intent.nonce for intent in desk.outbox().open()] == [0, 1]
+
+
+async def cancelled_in_its_send(desk: Desk, sender: Sender, wire: Wire) -> None:
+    reached = asyncio.Event()
+
+    async def hang(_raw: str) -> None:
+        wire.before = None
+        reached.set()
+        await asyncio.Event().wait()
+
+    wire.before = hang
+    task = asyncio.create_task(sender.transact(TO, b"", 3))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("finality", [0, 6])
+async def test_a_transaction_that_was_cancelled_in_its_send_holds_up_none_after_it(desk: Desk, finality: int) -> None:
+    wire = Wire(desk.url)
+    sender = desk.sender(rpc=wire, finality=finality)
+    before = await desk.received()
+    await cancelled_in_its_send(desk, sender, wire)
+    await sender.transact(TO, b"", 4)
+    assert await desk.received() == before + 7
+    with desk.outbox()._database.read() as connection:
+        count = "SELECT count(*) FROM attempts GROUP BY intent"
+        assert [row[0] for row in connection.execute(count)] == [1, 1]
+
+
+async def test_what_nobody_waits_for_is_kept_from_the_moment_it_is_written_down_whatever_fails(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No transaction has succeeded yet, and the first look ends in a mistake of ours."""
+
+    class Faulty(Wire):
+        faults = 0
+
+        async def call_once(self, method: str, *params: Any) -> Any:
+            if method == "eth_blockNumber" and self.faults:
+                self.faults -= 1
+                raise TypeError("a mistake")
+            return await super().call_once(method, *params)
+
+    wire, clock, sent = Faulty(desk.url), ManualClock(), asyncio.Event()
+    await cancelled_in_its_send(desk, desk.sender(rpc=wire, clock=clock), wire)
+
+    async def seen(_raw: str) -> None:
+        sent.set()
+
+    wire.after, wire.faults = seen, 1
+    await clock.advance(KEEP_SECONDS)
+    assert "the wallet's transactions: TypeError: a mistake" in caplog.text
+    await clock.advance(FIRST_SECONDS)
+    await clock.advance(KEEP_SECONDS)
+    await asyncio.wait_for(sent.wait(), 30)
+    assert list(await desk.waiting()) == ["0"]
