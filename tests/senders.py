@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 from shale.chain.database import Database
 from shale.chain.devnet import CHAIN_ID
 from shale.chain.fees import MAX_FEE
+from shale.chain.intents import NO_PURPOSE, Purpose
 from shale.chain.node import Node
 from shale.chain.outbox import Outbox
 from shale.chain.rpc import Rpc
@@ -104,3 +109,28 @@ async def reorganise(desk: Desk, depth: int) -> None:
     await desk.rpc.call("anvil_reorg", depth, [])
     await desk.rpc.call("anvil_dropAllTransactions")
     await desk.mine()
+
+
+def _send_and_die(url: str, path: str, key: bytes, where: str, value: int, purpose: Purpose) -> None:
+    wire = Wire(url)
+
+    async def die(_raw: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(wire, where, die)
+
+    async def work() -> None:
+        account = Account.of_key(key)
+        outbox = Outbox(Database(Path(path)), CHAIN_ID, account.address)
+        await Sender(Node(wire, CHAIN_ID, 6), account, outbox).transact(TO, b"", value, purpose)
+
+    asyncio.run(work())
+
+
+async def kill_in_its_send(desk: Desk, where: str, value: int, purpose: Purpose = NO_PURPOSE) -> None:
+    """A process of the wallet that is killed `before` the node has its transaction, or right `after` that."""
+    arguments = (desk.url, str(desk.path), desk.account.key, where, value, purpose)
+    process = multiprocessing.get_context("spawn").Process(target=_send_and_die, args=arguments)
+    process.start()
+    await asyncio.to_thread(process.join, 60)
+    assert process.exitcode == -signal.SIGKILL

@@ -164,7 +164,8 @@ class Sender:
         async with self._order:
             if self._resumed:
                 return
-            await self.sweep()
+            if self._outbox.open():
+                await self.sweep()
             for intent in [intent for intent in self._outbox.open() if intent.state is State.SENT]:
                 log.warning("%s of an earlier command still waits: taking it up", intent.name)
                 self._keep()
@@ -189,7 +190,8 @@ class Sender:
         """Keep it. What waits or was taken out of its block is looked after before, for it comes before what is new."""
         waited = 0.0
         while True:
-            await self._tending.sweep_waiting(await self._node.head(), again=True)
+            if self._outbox.open():
+                await self._tending.sweep_waiting(await self._node.head(), again=True)
             pending = await self._node.count(self.address, "pending")
             if pending > await self._node.count(self.address) + MAX_GAP:
                 raise self._node.nonsense("a nonce that is far off")

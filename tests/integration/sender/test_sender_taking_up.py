@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.senders import FIL, TO, Desk, Wire
+from tests.senders import FIL, TO, Desk, Wire, kill_in_its_send
 
-from shale.chain.database import Database
-from shale.chain.devnet import CHAIN_ID, fund
+from shale.chain.devnet import fund
 from shale.chain.intents import State
-from shale.chain.node import Node
-from shale.chain.outbox import Outbox
 from shale.chain.rpc import NodeError
 from shale.chain.sender import KEEP_SECONDS, Sender
 from shale.clock import ManualClock
 from shale.errors import ConfigError, Unavailable
 from shale.keeping import FIRST_SECONDS
-from shale.market.accounts import Account
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,31 +36,10 @@ async def test_an_answer_that_is_lost_does_not_send_twice(desk: Desk) -> None:
     assert await desk.rpc.number("eth_getTransactionCount", desk.account.address, "pending") == 2
 
 
-def _send_and_hang(url: str, path: str, key: bytes, where: str) -> None:
-    """A process that is killed: right after the intent is stored, or right after the node took it."""
-    wire = Wire(url)
-
-    async def die(_raw: str) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(wire, where, die)
-
-    async def work() -> None:
-        account = Account.of_key(key)
-        node = Node(wire, CHAIN_ID, 6)
-        await Sender(node, account, Outbox(Database(Path(path)), CHAIN_ID, account.address)).transact(TO, b"", 11)
-
-    asyncio.run(work())
-
-
 @pytest.mark.parametrize("where", ["before", "after"])
 async def test_a_killed_process_is_taken_up_and_sends_nothing_twice(desk: Desk, where: str) -> None:
     before = await desk.received()
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_send_and_hang, args=(desk.url, str(desk.path), desk.account.key, where))
-    process.start()
-    await asyncio.to_thread(process.join, 30)
-    assert process.exitcode == -signal.SIGKILL
+    await kill_in_its_send(desk, where, 11)
     (left,) = desk.outbox().open()
     assert (left.state, left.nonce) == (State.SENT, 0)
     assert bool(await desk.waiting()) is (where == "after")
