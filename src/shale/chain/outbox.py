@@ -91,7 +91,8 @@ class Outbox:
         """Forget an intent that no node has taken; one that was moved stays to be watched."""
         with self._database.write() as connection:
             if any(attempt.nonce != intent.nonce for attempt in intent.attempts):
-                connection.execute("UPDATE intents SET state = 'displaced' WHERE id = ?", (intent.id,))
+                head = max(attempt.head for attempt in intent.attempts)
+                connection.execute("UPDATE intents SET state = 'displaced', block = ? WHERE id = ?", (head, intent.id))
             else:
                 connection.execute("DELETE FROM intents WHERE id = ?", (intent.id,))
 
@@ -122,7 +123,11 @@ class Outbox:
             present = _load(connection, intent.id)
             nonce = next((each.nonce for each in present.attempts if each.tx == landed.tx), present.nonce)
             _mark(connection, intent.id, state, landed.block, landed.block_hash, landed.tx, 0)
-            connection.execute("UPDATE intents SET nonce = ?, refused = 0 WHERE id = ?", (nonce, intent.id))
+            # Who was told that it failed or was not made doesn't know what it did, if it is made after all.
+            told = not landed.ok or (present.told and present.state not in (State.FAILED, State.DISPLACED))
+            connection.execute(
+                "UPDATE intents SET nonce = ?, refused = 0, told = ? WHERE id = ?", (nonce, told, intent.id)
+            )
             later = {each.nonce: each.fees for each in present.attempts if each.nonce > nonce}
             purpose = Purpose(f"nothing, in place of a second {present.purpose.text or landed.tx}")
             voids = [

@@ -79,9 +79,8 @@ class Sender:
             raise Refused(
                 f"a transaction of {len(data)} bytes is over Filecoin's limit of 64 KiB", "make it of fewer parts"
             )
-        await self._node.check_chain()
-        await self._offers.check_funds(value)
         await self.check_new(purpose)
+        await self._offers.check_funds(value)
         draft, fees, head = await self._offers.priced(Draft(to, data, value, 0))
         async with self._order:
             intent = await self._add(draft, fees, head, purpose)
@@ -105,7 +104,7 @@ class Sender:
         """
         await self._resume()
         for intent in self._left():
-            if intent.purpose.once == purpose.once and intent.state in (State.MINED, State.DONE):
+            if intent.purpose.once == purpose.once and intent.tx:
                 raise MadeBefore(
                     f"a {intent.purpose.text} by an earlier command, which ended before it knew, is in block "
                     f"{intent.block} (transaction {intent.tx}), and nothing more was sent",
@@ -114,10 +113,9 @@ class Sender:
 
     async def take_up(self) -> None:
         """Bring what earlier processes left into blocks, and count all of it as known."""
-        await self._node.check_chain()
         await self._resume()
         for intent in self._left():
-            if intent.state in (State.MINED, State.DONE):
+            if intent.tx:
                 log.warning("%s of an earlier command is in block %d", intent.name, intent.block)
             self._outbox.tell(intent)
 
@@ -160,13 +158,16 @@ class Sender:
             await asyncio.gather(self._keeper, return_exceptions=True)
 
     async def _resume(self) -> None:
-        """Once in a process: take up what earlier ones left. No new transaction can be in a block before them."""
+        """Take up what other processes left: no new transaction can be in a block before it.
+
+        At first that is all that waits; later what those left that have ended meanwhile.
+        """
+        await self._node.check_chain()
         async with self._order:
-            if self._resumed:
-                return
-            if self._outbox.open():
+            if self._outbox.open() and not self._resumed:
                 await self.sweep()
-            for intent in [intent for intent in self._outbox.open() if intent.state is State.SENT]:
+            waiting = [intent for intent in self._outbox.open() if intent.state is State.SENT]
+            for intent in [each for each in waiting if not (self._resumed and is_living(each.owner))]:
                 log.warning("%s of an earlier command still waits: taking it up", intent.name)
                 self._keep()
                 try:

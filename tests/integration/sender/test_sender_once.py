@@ -40,17 +40,28 @@ async def test_what_a_killed_command_did_is_told_before_the_like_of_it_is_sent(
     assert await desk.received() == before + 4 + 1 + 8 + 8
 
 
-async def test_what_a_killed_command_did_not_do_holds_nothing_back(desk: Desk) -> None:
-    """Its transaction fails in its block, once it is there."""
+@pytest.mark.parametrize("finality", [0, 6])
+async def test_what_a_killed_command_did_not_do_holds_nothing_back(desk: Desk, finality: int) -> None:
+    """Its transaction fails in its block."""
     await kill_in_its_send(desk, "before", 4, FOUR)
     await desk.rpc.call("anvil_setCode", TO, "0x60006000fd")
     try:
-        await desk.sender().take_up()
+        await desk.sender(finality=finality).transact(desk.account.address, b"", 1, OTHER)
     finally:
         await desk.rpc.call("anvil_setCode", TO, "0x")
     before = await desk.received()
-    await desk.sender().transact(TO, b"", 8, EIGHT)
+    await desk.sender(finality=finality).transact(TO, b"", 8, EIGHT)
     assert await desk.received() == before + 8
+
+
+async def test_a_command_that_is_killed_while_another_process_lives_is_taken_up_there(desk: Desk) -> None:
+    sender = desk.sender()
+    before = await desk.received()
+    await sender.transact(TO, b"", 1, FOUR)
+    await kill_in_its_send(desk, "before", 4, FOUR)
+    with pytest.raises(MadeBefore, match="a deposit of 4 FIL"):
+        await sender.transact(TO, b"", 8, EIGHT)
+    assert await desk.received() == before + 5
 
 
 async def test_processes_that_live_do_not_hold_each_other_back(desk: Desk) -> None:

@@ -89,7 +89,7 @@ def test_what_is_moved_keeps_its_earlier_attempts_and_is_moved_once(path: Path) 
     assert (second.newest.nonce, second.attempts[0]) == (5, first.newest)
     assert moved(outbox, first, 6) == second
     outbox.drop(second)
-    assert outbox.get(second).state is State.DISPLACED
+    assert (outbox.get(second).state, outbox.get(second).block) == (State.DISPLACED, second.newest.head)
 
 
 def test_an_earlier_attempt_that_lands_leaves_the_later_nonce_to_one_that_does_nothing(path: Path) -> None:
@@ -120,6 +120,21 @@ def test_what_should_be_done_once_stays_until_somebody_was_told(path: Path) -> N
         outbox.mark(intent, State.DONE, block=3, tx=intent.newest.tx)
     outbox.tell(intent)
     assert outbox.untold() == []
+
+
+def test_who_was_told_that_it_failed_is_to_be_told_when_it_is_made_after_all(path: Path) -> None:
+    outbox = Outbox(Database(path), 314, ACCOUNT.address)
+    intent = added(outbox, purpose=Purpose("deposit of 1 FIL", "deposit"))
+
+    def land(*, ok: bool) -> bool:
+        landed = Landed(intent.newest.tx, 3, "0xb", 1, 1, ok, "")
+        state = State.MINED if ok else State.FAILED
+        sign, fees = (lambda *parts: sign_for(314, *parts)), (lambda fees: fees)
+        return outbox.land(intent, state, landed, 3, sign, DRAFT, fees)[0].told
+
+    assert [land(ok=True), land(ok=False), land(ok=True)] == [False, True, False]
+    outbox.tell(intent)
+    assert land(ok=True)
 
 
 OLD = """
