@@ -99,9 +99,10 @@ class Outbox:
     def mark(
         self, intent: Intent, state: State, *, block: int = 0, block_hash: str = "", tx: str = "", strikes: int = 0
     ) -> Intent:
-        """Keep where it stands. Raises Gone."""
+        """Keep where it stands, unless another look has come to something else meanwhile. Raises Gone."""
         with self._database.write() as connection:
-            _mark(connection, intent.id, state, block, block_hash, tx, strikes)
+            if _load(connection, intent.id).state is intent.state:
+                _mark(connection, intent.id, state, block, block_hash, tx, strikes)
             return _load(connection, intent.id)
 
     def land(

@@ -45,8 +45,8 @@ class Tending:
         self._delivery = delivery
         self._turn = asyncio.Lock()
         self._tended = -1
-        self._behind: dict[int, int] = {}
-        """When an intent last had a lower nonce to wait for, as a block."""
+        self._since: dict[int, int] = {}
+        """The block from which an intent has been the wallet's next, and with the node, as far as is known here."""
         self._hole = (-1, -1, 0)
         """A nonce that nobody has: which, when it was last seen so, and how often."""
         self.submitting: set[int] = set()
@@ -103,8 +103,9 @@ class Tending:
                 if intent.state is State.SENT:
                     await self._tend(intent, head, count)
                 elif intent.state in (State.MINED, State.FAILED) and intent.nonce >= count:
+                    self._since[intent.id] = head
                     await self._put_back(intent)
-        self._behind = {intent.id: self._behind[intent.id] for intent in intents if intent.id in self._behind}
+        self._since = {intent.id: self._since[intent.id] for intent in intents if intent.id in self._since}
         await self._fill(head, count)
         self._tended = head
 
@@ -119,10 +120,10 @@ class Tending:
             return
         if intent.strikes:
             intent = self._outbox.mark(intent, State.SENT)  # a reorganisation has given its nonce back
-        age = head - intent.newest.head
+        age, since = head - intent.newest.head, self._since.setdefault(intent.id, head)
         if intent.nonce > count:
-            self._behind[intent.id] = head
-        elif min(age, head - self._behind.get(intent.id, 0)) >= STUCK_BLOCKS and len(intent.offers) < MAX_OFFERS:
+            self._since[intent.id] = head
+        elif min(age, head - since) >= STUCK_BLOCKS and len(intent.offers) < MAX_OFFERS:
             offer = await self._offers.raised(intent)
             if offer is not None:
                 intent, age = self._outbox.replace(intent, *offer, head), 0

@@ -8,6 +8,7 @@ import pytest
 from tests.senders import TO, Desk, Wire, reorganise, somebody_elses
 
 from shale.chain.intents import State
+from shale.chain.tending import STUCK_BLOCKS
 from shale.errors import Refused, Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,6 +89,27 @@ async def test_a_node_that_is_behind_makes_nothing_be_sent_again(desk: Desk) -> 
     await sender.sweep()
     assert [intent.state for intent in desk.outbox().open()] == [State.MINED]
     assert len(wire.sends) == 1
+
+
+async def test_what_was_taken_out_late_offers_no_more_before_it_had_its_time(desk: Desk) -> None:
+    """It was signed long ago, and the node that has it again loses it for some blocks."""
+    blocks = 0
+
+    async def lose() -> None:
+        nonlocal blocks
+        blocks += 1
+        if blocks < 4:
+            await desk.rpc.call("anvil_dropAllTransactions")
+        await desk.mine()
+
+    sender = desk.sender(finality=50, pause=lose)
+    await sender.transact(TO, b"", 100)
+    await desk.mine(STUCK_BLOCKS)
+    await reorganise(desk, STUCK_BLOCKS + 1)
+    before, blocks = await desk.received(), 0
+    await sender.transact(TO, b"", 7)
+    assert await desk.received() == before + 107
+    assert [len(intent.attempts) for intent in desk.outbox().open()] == [1, 1]
 
 
 async def test_what_a_shorter_head_took_out_is_sent_again_before_a_new_one(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.senders import TO, Desk, Wire, somebody_elses
+from tests.senders import TO, Desk, Wire, kill_in_its_send, somebody_elses
 
 from shale.chain.intents import State
 from shale.chain.tending import STUCK_BLOCKS
@@ -128,6 +128,25 @@ async def test_a_nonce_that_was_left_before_a_killed_commands_transaction_is_fil
     await desk.sender().transact(TO, b"", 5)
     assert await desk.received() == before + 12
     check_that_the_hole_was_filled(desk)
+
+
+async def test_what_a_killed_command_never_sent_offers_no_more_before_it_had_its_time(desk: Desk) -> None:
+    """It was signed long ago, and the node loses it for some blocks more."""
+    await kill_in_its_send(desk, "before", 5)
+    await desk.mine(2 * STUCK_BLOCKS)
+    blocks = 0
+
+    async def lose() -> None:
+        nonlocal blocks
+        blocks += 1
+        if blocks < 4:
+            await desk.rpc.call("anvil_dropAllTransactions")
+        await desk.mine()
+
+    before = await desk.received()
+    await desk.sender(pause=lose).transact(TO, b"", 7)
+    assert await desk.received() == before + 12
+    assert [len(intent.attempts) for intent in desk.outbox().open()] == [1, 1]
 
 
 class Elsewhere(Wire):

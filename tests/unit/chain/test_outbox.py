@@ -81,6 +81,14 @@ def test_an_intent_that_another_process_dropped_is_gone(path: Path) -> None:
     assert ours.open() == []
 
 
+def test_a_look_that_is_late_undoes_nothing_that_another_has_seen(path: Path) -> None:
+    """Its receipt came between the look at the receipts and the conclusion that there is none."""
+    outbox = Outbox(Database(path), 314, ACCOUNT.address)
+    seen = added(outbox)
+    outbox.mark(seen, State.DONE, block=3, block_hash="0xb", tx=seen.newest.tx)
+    assert outbox.mark(seen, State.DISPLACED, block=3).state is State.DONE
+
+
 def test_what_is_moved_keeps_its_earlier_attempts_and_is_moved_once(path: Path) -> None:
     outbox = Outbox(Database(path), 314, ACCOUNT.address)
     first = added(outbox, 4)
