@@ -39,7 +39,7 @@ def key_wallet() -> Artifact:
 async def make_wallet(url: str, deployment: Deployment, owner: Signer) -> Address:
     """Deploy one that `owner` signs for; it puts 1 FIL of its own into the ledger."""
     node = Node(url, deployment.chain_id)
-    sender = Sender(node, owner, Outbox(Database(None), "", checked_address(owner.address)))
+    sender = Sender(node, owner, Outbox(Database(None), node.chain_id, checked_address(owner.address)))
     try:
         creation = key_wallet().creation([checked_address(owner.address)])
         wallet = checked_address((await sender.transact(None, bytes.fromhex(creation[2:]))).contract)

@@ -1,4 +1,4 @@
-"""Run another program to its end, with a time limit, and turn its failure into an error of ours."""
+"""Other programs: run one to its end, with a time limit, its failure an error of ours; and whether one still lives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from shale.errors import ConfigError, Refused, Unavailable
 
@@ -64,3 +65,23 @@ async def put_down(process: asyncio.subprocess.Process, patience: float = 0.0) -
         await asyncio.wait({ending})
         # Its pipe may have been broken already; that it has ended is all we want.
         ending.exception()
+
+
+def started(pid: int) -> int:
+    """When the process began, in clock ticks since boot: with its pid a name for good. 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def own_name() -> str:
+    """A name of this process that no other one has, before the machine starts anew."""
+    return f"{os.getpid()}:{started(os.getpid())}"
+
+
+def is_living(name: str) -> bool:
+    """Whether the process of an `own_name` still runs."""
+    pid, _, began = name.partition(":")
+    return pid.isdecimal() and started(int(pid)) > 0 and str(started(int(pid))) == began

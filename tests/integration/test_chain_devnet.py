@@ -10,9 +10,11 @@ import pytest
 import pytest_asyncio
 
 from shale.chain.chain import Deployment
+from shale.chain.database import Database
 from shale.chain.deploy import deploy
 from shale.chain.devnet import CHAIN_ID, Devnet, DevnetStatus, fund
 from shale.chain.fvm import FvmChain
+from shale.chain.outbox import Outbox
 from shale.chain.rpc import Rpc
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.market.accounts import Account
@@ -172,6 +174,30 @@ async def test_two_processes_of_one_wallet_do_not_block_each_other(
     assert await one.ledger_balance(Address(account.address)) == AttoFil(56)
     await one.close()
     await two.close()
+
+
+async def test_two_ledgers_of_one_chain_share_the_nonces_of_a_wallet(
+    running: DevnetStatus, deployment: Deployment, tmp_path: Path
+) -> None:
+    account = Account.create()
+    await fund(running.rpc_url, Address(account.address), FIL * 10)
+    other = await deploy(running.rpc_url, account, tmp_path / "chain.db")
+    chains = [
+        FvmChain(places, running.rpc_url, account, database=tmp_path / "chain.db", finality=50)
+        for places in (deployment, other)
+    ]
+    await asyncio.gather(*(chain.deposit(AttoFil(7)) for chain in chains for _ in range(3)))
+    assert [await chain.ledger_balance(Address(account.address)) for chain in chains] == [AttoFil(21), AttoFil(21)]
+    outbox = Outbox(Database(tmp_path / "chain.db"), CHAIN_ID, account.address)
+    nonces = [intent.nonce for intent in outbox.open()]
+    assert nonces == list(range(nonces[0], nonces[0] + 6))
+    with outbox._database.read() as connection:
+        rows = connection.execute("SELECT nonce, label FROM intents WHERE chain = ? ORDER BY nonce", (CHAIN_ID,))
+        made = [tuple(row) for row in rows][: nonces[0]]
+    assert made[0] == (0, "deployment of Verifier1")
+    assert [label for _, label in made[-2:]] == ["deployment of Registry", "deployment of Market"]
+    for chain in chains:
+        await chain.close()
 
 
 async def test_deploying_twice_gives_two_markets(running: DevnetStatus, deployment: Deployment) -> None:

@@ -39,7 +39,7 @@ async def taken(place: Place, order: Any) -> Held:
     return await place.desk.store.lease(lease_id_of(accepted.acceptance.order))
 
 
-@pytest.mark.parametrize("step", ["_submit", "_follow", "post"])
+@pytest.mark.parametrize("step", ["_submit", "follow", "post"])
 async def test_an_acceptance_whose_daemon_is_killed_around_it_is_sent_once(place: Place, step: str) -> None:
     async def killed(*_: object) -> Any:
         raise Killed
@@ -54,7 +54,8 @@ async def test_an_acceptance_whose_daemon_is_killed_around_it_is_sent_once(place
     before = await place.rpc.number("eth_getTransactionCount", operator, "latest")
 
     chain: Any = place.desk.chain
-    setattr(orders._books if step == "post" else chain._sender, step, killed)
+    parts = {"_submit": chain._sender, "follow": chain._sender._following, "post": orders._books}
+    setattr(parts[step], step, killed)
     with pytest.raises(Killed):
         await orders.look(held)
     orders = place.restart()
@@ -72,7 +73,7 @@ async def test_an_acceptance_whose_daemon_is_killed_around_it_is_sent_once(place
 async def test_a_contract_that_signs_nothing_leases_by_transactions_of_its_own(place: Place) -> None:
     places = place.desk.chain.deployment
     node = Node(place.url, places.chain_id)
-    sender = Sender(node, place.key, Outbox(Database(None), "", place.key.address))
+    sender = Sender(node, place.key, Outbox(Database(None), node.chain_id, place.key.address))
     market, orders = Contract(places.market, artifact("Market")), place.restart()
     order = await place.order(await place.prover.keygen())
 

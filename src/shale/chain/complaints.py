@@ -24,6 +24,9 @@ class Sent(Enum):
     NO_FUNDS = auto()
     FEE_TOO_LOW = auto()
     REFUSED = auto()
+    """The transaction itself is not as it must be: no node of this chain will ever take it."""
+    UNKNOWN = auto()
+    """Words that we don't know, a gateway's perhaps: the node may have it or not."""
 
 
 _SIGNS = (
@@ -36,6 +39,22 @@ _SIGNS = (
     (Sent.TOO_MANY, ("too many pending", "nonce gap", "nonce too high")),
     (Sent.NO_FUNDS, ("insufficient funds", "not enough funds")),
     (Sent.FEE_TOO_LOW, ("less than block base fee", "fee cap too low", "gasfeecap", "fee cap is too low")),
+    (
+        Sent.REFUSED,
+        (
+            "message too big",
+            "oversized data",
+            "max initcode size",
+            "intrinsic gas",
+            "gas limit",
+            "invalid sender",
+            "invalid signature",
+            "invalid chain id",
+            "not supported",
+            "rlp:",
+            "reverted",
+        ),
+    ),
 )
 """In the order in which they are looked for: Lotus says `already in mpool` of a fee that is too low, too."""
 
@@ -43,7 +62,7 @@ _SIGNS = (
 def sending(error: NodeError) -> Sent:
     """What a node's answer to eth_sendRawTransaction means."""
     text = error.message.lower()
-    return next((kind for kind, signs in _SIGNS if any(sign in text for sign in signs)), Sent.REFUSED)
+    return next((kind for kind, signs in _SIGNS if any(sign in text for sign in signs)), Sent.UNKNOWN)
 
 
 def is_revert(error: NodeError) -> bool:

@@ -8,20 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 
+from shale.chain.migration import migrate
 from shale.errors import ConfigError, Unavailable
 from shale.paths import private_dir
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS intents (
-  id INTEGER PRIMARY KEY, scope TEXT NOT NULL, sender TEXT NOT NULL, nonce INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, nonce INTEGER NOT NULL,
   recipient TEXT, data BLOB NOT NULL, value TEXT NOT NULL, gas INTEGER NOT NULL,
   state TEXT NOT NULL, block INTEGER NOT NULL DEFAULT 0, block_hash TEXT NOT NULL DEFAULT '',
-  tx TEXT NOT NULL DEFAULT '', strikes INTEGER NOT NULL DEFAULT 0
+  tx TEXT NOT NULL DEFAULT '', strikes INTEGER NOT NULL DEFAULT 0, chain INTEGER NOT NULL DEFAULT 0,
+  label TEXT NOT NULL DEFAULT '', once TEXT NOT NULL DEFAULT '', owner TEXT NOT NULL DEFAULT '',
+  told INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS intents_open ON intents (scope, sender, state, nonce);
+CREATE INDEX IF NOT EXISTS intents_waiting ON intents (chain, sender, state, nonce);
 CREATE TABLE IF NOT EXISTS attempts (
   tx TEXT PRIMARY KEY, intent INTEGER NOT NULL REFERENCES intents (id) ON DELETE CASCADE,
-  raw BLOB NOT NULL, tip TEXT NOT NULL, most TEXT NOT NULL, head INTEGER NOT NULL
+  raw BLOB NOT NULL, tip TEXT NOT NULL, most TEXT NOT NULL, head INTEGER NOT NULL, nonce INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS attempts_intent ON attempts (intent);
 CREATE TABLE IF NOT EXISTS scans (name TEXT PRIMARY KEY, next INTEGER NOT NULL);
@@ -63,6 +66,7 @@ class Database:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             with self.write() as connection:
+                migrate(connection)
                 for statement in _TABLES.split(";"):
                     connection.execute(statement)
         except (OSError, sqlite3.DatabaseError, Unavailable) as error:

@@ -20,6 +20,7 @@ import shale
 from shale.chain.rpc import NodeError, Rpc
 from shale.errors import ConfigError, Refused, Unavailable
 from shale.paths import private_dir, write_private
+from shale.process import started
 from shale.units import Address, AttoFil
 
 CHAIN_ID = 31415926
@@ -67,7 +68,7 @@ class Devnet:
             port = port or self._record()["port"] or DEFAULT_PORT
             _check_port(port)
             pid = self._spawn(program, port)
-            record = {"pid": pid, "started": _started(pid), "port": port}
+            record = {"pid": pid, "started": started(pid), "port": port}
             write_private(self.folder / "anvil.json", json.dumps(record).encode())
             try:
                 await self._await_answer(pid, port)
@@ -102,7 +103,7 @@ class Devnet:
         """Pid (0 if it doesn't run) and port of the anvil that we started last."""
         record = self._record()
         _reap(record["pid"])
-        alive = record["pid"] and _started(record["pid"]) == record["started"]
+        alive = record["pid"] and started(record["pid"]) == record["started"]
         return record["pid"] if alive else 0, record["port"]
 
     def _record(self) -> dict[str, int]:
@@ -143,7 +144,7 @@ class Devnet:
                     with suppress(Unavailable):
                         if await rpc.number("eth_chainId") == CHAIN_ID:
                             return
-                    if _reap(pid) or not _started(pid):
+                    if _reap(pid) or not started(pid):
                         raise Unavailable(f"anvil ended at once ({self._last_words()})", f"see {self.log}")
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -214,15 +215,6 @@ def _check_port(port: int) -> None:
             raise ConfigError(
                 f"port {port} is in use", "stop what listens there, or choose another with --port"
             ) from None
-
-
-def _started(pid: int) -> int:
-    """When the process began, in clock ticks since boot: with its pid a name for good. 0 if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
 
 
 def _reap(pid: int) -> bool:

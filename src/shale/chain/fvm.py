@@ -23,6 +23,7 @@ from shale.chain.chain import (
 from shale.chain.database import Database
 from shale.chain.erc1271 import is_signed
 from shale.chain.fees import MAX_FEE
+from shale.chain.intents import Purpose
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
 from shale.chain.records import lease_record, opening_of, provider_record, shard_of
@@ -70,7 +71,7 @@ class FvmChain:
         self._account = checked_address(account.address) if account else None
         self._sender = None
         if account:
-            outbox = Outbox(self._database, deployment.ledger, checked_address(account.address))
+            outbox = Outbox(self._database, deployment.chain_id, checked_address(account.address))
             limit = MAX_FEE if max_gas_fee is None else max_gas_fee
             self._sender = Sender(self._node, account, outbox, max_fee=limit)
         self._domain = SigningDomain(deployment.chain_id, deployment.market)
@@ -109,12 +110,13 @@ class FvmChain:
         return AttoFil(await self._node.read(self._ledger, "balanceOf", owner))
 
     async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
+        purpose = self._once("deposit", amount)
         if owner is not None:
-            return await self._send(self._ledger, "depositFor", owner, value=amount)
-        return await self._send(self._ledger, "deposit", value=amount)
+            return await self._send(self._ledger, "depositFor", owner, value=amount, purpose=purpose)
+        return await self._send(self._ledger, "deposit", value=amount, purpose=purpose)
 
     async def withdraw(self, amount: AttoFil) -> Receipt:
-        return await self._send(self._ledger, "withdraw", amount.value)
+        return await self._send(self._ledger, "withdraw", amount.value, purpose=self._once("withdrawal", amount))
 
     async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
         found = await self.provider(self._self())
@@ -190,7 +192,12 @@ class FvmChain:
 
     async def top_up(self, order: Order, extra_seconds: int) -> Receipt:
         value = ZERO if self._self() == order.client else order.price.over(extra_seconds)
-        return await self._send(self._market, "topUp", words(order), extra_seconds, value=value)
+        purpose = self._top_up(order, extra_seconds)
+        return await self._send(self._market, "topUp", words(order), extra_seconds, value=value, purpose=purpose)
+
+    async def check_top_up(self, order: Order) -> None:
+        """Raise MadeBefore when a command that ended before it knew has topped this lease up (Sender.check_new)."""
+        await self._wallet().check_new(self._top_up(order, 0))
 
     async def end_lease(self, end: End, signature: str) -> Receipt:
         lease = await self.lease(lease_id_of(end.order))
@@ -267,6 +274,10 @@ class FvmChain:
         """
         return _receipt(await self._wallet().wait_final(receipt.tx))
 
+    async def take_up(self) -> None:
+        """Bring what earlier processes left of this wallet's transactions to its end, and count it as known."""
+        await self._wallet().take_up()
+
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
         batch = Batch(proof.size, proof.window, tuple(operations))
         check_batch(batch)
@@ -324,9 +335,20 @@ class FvmChain:
             raise ConfigError("there is no wallet to send from", "make one (shale wallet new)")
         return self._sender
 
-    async def _send(self, contract: Contract, function: str, *arguments: Any, value: AttoFil = ZERO) -> Receipt:
-        data = contract.function(function).call(arguments)
-        return _receipt(await self._wallet().transact(contract.address, bytes.fromhex(data[2:]), value.value))
+    async def _send(
+        self, contract: Contract, function: str, *arguments: Any, value: AttoFil = ZERO, purpose: Purpose | None = None
+    ) -> Receipt:
+        data = bytes.fromhex(contract.function(function).call(arguments)[2:])
+        purpose = purpose or Purpose(function)
+        return _receipt(await self._wallet().transact(contract.address, data, value.value, purpose))
+
+    def _once(self, what: str, amount: AttoFil) -> Purpose:
+        """Of money that moves: a command that is repeated after a kill must not move it twice unasked."""
+        return Purpose(f"{what} of {amount}", f"{what} {self._deployment.ledger}")
+
+    def _top_up(self, order: Order, seconds: int) -> Purpose:
+        lease = lease_id_of(self._domain.order_hash(order))
+        return Purpose(f"top-up of {seconds} s for the lease {lease[:14]}…", f"top-up {lease}")
 
 
 def pages_of(count: int, most: int = MAX_PROVIDERS) -> list[tuple[int, int]]:

@@ -18,6 +18,9 @@ MAX_ANSWER = 8 << 20
 MAX_ERROR = 100_000
 """Characters of a node's error that are looked at: Lotus puts a revert's data into its text."""
 SECONDS = 20.0
+"""Of silence, in connecting, sending or receiving."""
+ANSWER_SECONDS = 60.0
+"""For a whole answer: one that goes on byte by byte is given up, however little silence is in it."""
 ATTEMPTS = 5
 """Of a read, before its failure is told: some seconds in all, more if the node asks for them."""
 RETRY_SECONDS = 30.0
@@ -39,12 +42,14 @@ class Rpc:
         most: int = MAX_ANSWER,
         attempts: int = 1,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`most` is the largest answer that is read, in bytes; `attempts` are those of a call that only reads."""
         self.url = checked_url(url)
         self._most = most
         self._attempts = attempts
         self._pause = pause
+        self._answer_seconds = answer_seconds
         self._local = urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
         # A proxy of the environment is for the world outside, not for the node on this machine.
         self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=not self._local)
@@ -80,9 +85,13 @@ class Rpc:
         """
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         try:
-            data = await self._post(json.dumps(request).encode(), most or self._most)
+            async with asyncio.timeout(self._answer_seconds):
+                data = await self._post(json.dumps(request).encode(), most or self._most)
             # A large one takes seconds, in which the caller's loop has others to serve.
             answer = read_json(data) if len(data) < _LARGE else await asyncio.to_thread(read_json, data)
+        except TimeoutError:
+            told = f"the node at {self.place} has not answered in full after {self._answer_seconds:g} s"
+            raise _Busy(told, "try again later, or use another node") from None
         except ValueError:
             answer = None
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):

@@ -55,6 +55,20 @@ def signed(account: Signer, chain_id: int, nonce: int, draft: Draft, fees: Fees)
     return Signed(raw, "0x" + keccak(raw).hex())
 
 
+def chain_of(raw: bytes) -> int:
+    """The chain that a transaction was signed for, read off its bytes. Raises ValueError where it isn't to be had."""
+    if len(raw) < 3 or raw[0] != 2 or raw[1] < 0xC0:
+        raise ValueError("that is no transaction of ours")
+    at = 2 + max(0, raw[1] - 0xF7)
+    first = raw[at : at + 1]
+    if not first or first[0] < 0x80:
+        return int.from_bytes(first, "big")
+    size = first[0] - 0x80
+    if size > 8 or len(raw) < at + 1 + size:
+        raise ValueError("that is no transaction of ours")
+    return int.from_bytes(raw[at + 1 : at + 1 + size], "big")
+
+
 def rlp(item: Item) -> bytes:
     """Recursive length prefixes, as the Ethereum specification has them; a number without leading zeros."""
     if isinstance(item, int):

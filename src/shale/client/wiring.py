@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from shale.chain.chain import Chain
 from shale.chain.network import Network
 from shale.market.signing import SigningDomain
 from shale.paths import Home
 
 if TYPE_CHECKING:
+    from shale.chain.fvm import FvmChain
     from shale.market.accounts import Account
     from shale.proofs.prover import Prover
 
@@ -26,10 +26,13 @@ def signing_of(network: Network) -> SigningDomain:
 
 
 @asynccontextmanager
-async def chain_of(network: Network, account: Account | None = None, *, keep: bool = False) -> AsyncIterator[Chain]:
+async def chain_of(
+    network: Network, account: Account | None = None, *, keep: bool = False, take_up: bool = False
+) -> AsyncIterator[FvmChain]:
     """The network's contracts, checked to be there, as this wallet (or nobody) sees them.
 
-    `keep`: the events that are read are kept for the next command, without a wallet too.
+    `keep`: the events that are read are kept for the next command, without a wallet too. `take_up`: what earlier
+    commands left is brought to its end first, and whatever it did is no reason to stop.
     """
     from shale.chain.fvm import FvmChain
 
@@ -46,6 +49,8 @@ async def chain_of(network: Network, account: Account | None = None, *, keep: bo
     )
     try:
         await chain.check()
+        if take_up:
+            await chain.take_up()
         yield chain
     finally:
         await chain.close()

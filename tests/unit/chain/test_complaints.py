@@ -39,6 +39,16 @@ SAID = {
         ("Not enough funds to execute transaction", Sent.NO_FUNDS),
         ("gas fee cap is too low", Sent.FEE_TOO_LOW),
     ],
+    "geth": [
+        ("intrinsic gas too low: gas 20000, minimum needed 21000", Sent.REFUSED),
+        ("exceeds block gas limit", Sent.REFUSED),
+        ("execution reverted: not the owner", Sent.REFUSED),
+    ],
+    "a gateway": [
+        ("upstream request timed out", Sent.UNKNOWN),
+        ("Internal error", Sent.UNKNOWN),
+        ("", Sent.UNKNOWN),
+    ],
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from shale.chain import devnet
 from shale.chain.devnet import Devnet, anvil
 from shale.errors import ConfigError, Unavailable
+from shale.process import started
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ async def test_a_record_of_nothing_is_not_a_running_chain(tmp_path: Path, record
 
 async def test_another_process_with_the_recorded_pid_is_left_alone(tmp_path: Path) -> None:
     """This very process has the pid; it began at another time than the record says."""
-    record = {"pid": os.getpid(), "port": 8545, "started": devnet._started(os.getpid()) + 1}
+    record = {"pid": os.getpid(), "port": 8545, "started": started(os.getpid()) + 1}
     (tmp_path / "anvil.json").write_text(json.dumps(record))
     assert not await Devnet(tmp_path).stop()
 

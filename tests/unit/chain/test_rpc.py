@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -128,3 +128,28 @@ async def test_what_is_no_answer_is_told_in_one_line(body: bytes) -> None:
     async with node(Server((200, "", body))) as (rpc, _):
         with pytest.raises(Unavailable, match="not a chain's node"):
             await rpc.call("eth_call")
+
+
+async def test_a_node_that_answers_byte_by_byte_for_ever_is_given_up() -> None:
+    """It is never silent for long, so that only the time of the whole answer shows it."""
+    ended = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        try:
+            while not reader.at_eof():
+                writer.write(b" ")
+                await writer.drain()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(), 0.001)
+        finally:
+            writer.close()
+            ended.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        rpc = Rpc(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", answer_seconds=0.05)
+        with pytest.raises(Unavailable, match=r"has not answered in full after 0\.05 s"):
+            await rpc.call("eth_blockNumber")
+        await rpc.close()
+        await ended.wait()

@@ -88,7 +88,7 @@ def deploy(
             raise ConfigError("the network needs a name", "give one with --name")
         if not force and await _answers(context.home, checked_name(chosen)):
             raise Refused(f"the network {chosen} is there and answers", "choose another --name, or add --force")
-        return Network(chosen, url, await put(url, account))
+        return Network(chosen, url, await put(url, account, context.home.client / "chain.db" if account else None))
 
     network = run_async(work)
     path = network.save(context.home)

@@ -28,6 +28,10 @@ password_option = click.option(
     help="A file that holds the wallet's password (also: SHALE_PASSWORD_FILE). Otherwise you are asked.",
 )
 
+again_option = click.option(
+    "--again", is_flag=True, help="Go on where an earlier command, which was killed, has done the same kind of thing."
+)
+
 
 class Context:
     """What one call of the command knows before it reads anything."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shale.client.cli.context import Context, confirm, json_option, password_option, run_async
+from shale.client.cli.context import Context, again_option, confirm, json_option, password_option, run_async
 from shale.client.cli.output import console, emit, fil
 from shale.client.cli.progress import Progress
 from shale.errors import InputRefused
@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 @click.option("--hours", metavar="H", help="So many hours more; also a duration: 30m, 2d.")
 @click.option("--amount", metavar="FIL", help='The time that so much buys, such as "0.01 FIL".')
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@again_option
 @password_option
 @json_option
 def command(
-    name: str, hours: str | None, amount: str | None, yes: bool, password_file: Path | None, as_json: bool
+    name: str,
+    hours: str | None,
+    amount: str | None,
+    yes: bool,
+    again: bool,
+    password_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Raise the deposit and the time of the running lease NAME. What is not spent comes back, as ever."""
     from shale.client import wallet
@@ -50,7 +57,8 @@ def command(
         account = wallet.open_wallet(context.home, context.password(password_file))
 
         async def raise_it() -> tuple[Rental, TopUp, str]:
-            async with chain_of(network, account) as chain, prover_of() as prover:
+            async with chain_of(network, account, take_up=again) as chain, prover_of() as prover:
+                await chain.check_top_up(rental.order)  # before anything is deposited for it
                 leasing = Leasing(
                     context.home, network.name, chain, prover, account, signing_of(network), store, SystemClock(),
                     link.adopt,

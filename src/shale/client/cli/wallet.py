@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shale.addresses import f410, parse_address
-from shale.client.cli.context import Context, json_option, password_option, run_async
+from shale.client.cli.context import Context, again_option, json_option, password_option, run_async
 from shale.client.cli.miner import authorize, revoke
 from shale.client.cli.output import emit
 from shale.errors import InputRefused
@@ -124,28 +124,30 @@ def balance(as_json: bool) -> None:
 
 @group.command()
 @click.argument("amount")
+@again_option
 @password_option
 @json_option
-def deposit(amount: str, password_file: Path | None, as_json: bool) -> None:
+def deposit(amount: str, again: bool, password_file: Path | None, as_json: bool) -> None:
     """Move AMOUNT (such as "0.5 FIL") from the wallet to the ledger: to the balance of the contract in use, if any."""
-    _move(AttoFil.parse(amount), password_file, as_json, "deposited")
+    _move(AttoFil.parse(amount), password_file, as_json, "deposited", again)
 
 
 @group.command()
 @click.argument("amount", required=False)
 @click.option("--all", "everything", is_flag=True, help="All that is free there.")
+@again_option
 @password_option
 @json_option
-def withdraw(amount: str | None, everything: bool, password_file: Path | None, as_json: bool) -> None:
+def withdraw(amount: str | None, everything: bool, again: bool, password_file: Path | None, as_json: bool) -> None:
     """Move AMOUNT (such as "0.5 FIL") from the ledger to the wallet, or --all."""
     if amount == "all":
         amount, everything = None, True
     if everything == (amount is not None):
         raise InputRefused("how much to withdraw is not clear", "give an amount, or --all")
-    _move(AttoFil.parse(amount) if amount else None, password_file, as_json, "withdrawn")
+    _move(AttoFil.parse(amount) if amount else None, password_file, as_json, "withdrawn", again)
 
 
-def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, verb: str) -> None:
+def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, verb: str, again: bool) -> None:
     from shale.client import wallet
     from shale.client.contracts import contract_of
     from shale.client.wiring import chain_of, network_of
@@ -162,7 +164,7 @@ def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, ver
     account = wallet.open_wallet(context.home, context.password(password_file))
 
     async def send() -> tuple[AttoFil, Receipt]:
-        async with chain_of(network, account) as chain:
+        async with chain_of(network, account, take_up=again) as chain:
             owner = Address(account.address)
             moved = await chain.ledger_balance(owner) if amount is None else amount
             if not moved:
