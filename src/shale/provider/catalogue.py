@@ -28,6 +28,7 @@ from shale.units import Cid
 
 _NODE = "the Lotus node"
 _SERVERS_AT_ONCE = 4
+_STAMPS_AT_ONCE = 8
 
 
 class Catalogue:
@@ -218,10 +219,10 @@ class Catalogue:
     async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, list[tuple[str, int]]]:
         """Read all of a group and hash every block: its index goes to `scratch`; what it is comes back, unclaimed."""
         faults = await self._faults_of(group)
-        before = [await stamp(source) for source in group.sources]
+        before = await _stamps(group.sources)
         indexed = await kernel.index(group.sources, scratch, group.root, progress)
         pieces = pieces_of(group, indexed)
-        if [await stamp(source) for source in group.sources] != before:
+        if await _stamps(group.sources) != before:
             raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
         listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
         # A million files take seconds, in which the daemon has leases to serve.
@@ -286,6 +287,22 @@ class Catalogue:
         copy = await self.shelf.add(item, self._clock.now(), files)
         item.index.replace(self._indexes / index_name(item.listing.root, copy))
         return copy
+
+
+async def _stamps(sources: Sequence[str]) -> list[str]:
+    """Their stamps, some asked for at once. Raises as the first that fails."""
+    gate = asyncio.Semaphore(_STAMPS_AT_ONCE)
+
+    async def one(source: str) -> str:
+        async with gate:
+            return await stamp(source)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(one(source)) for source in sources]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in asked]
 
 
 def _as_known(why: str) -> dict[str, str]:
