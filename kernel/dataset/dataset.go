@@ -80,8 +80,10 @@ type Contents struct {
 // Contents counts them.
 func (d *Dataset) Contents() Contents { return contentsOf(d.Tree) }
 
-func contentsOf(tree *unixfs.Tree) (c Contents) {
-	_ = tree.Walk(func(e *unixfs.Entry) error {
+func contentsOf(tree *unixfs.Tree) Contents { return contentsBelow(tree.Root) }
+
+func contentsBelow(dir *unixfs.Entry) (c Contents) {
+	_ = dir.Walk(func(e *unixfs.Entry) error {
 		if e.Type != unixfs.Directory {
 			c.Files++
 			c.Size += e.Size

@@ -63,12 +63,14 @@ async def test_progress_reaches_the_total_and_no_more(tmp_path: Path) -> None:
 
 async def test_a_car_becomes_a_dataset_of_an_offer(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
-    dataset = describe("sample", sample.root, sample.piece, await kernel.ls(sample.car))
+    outline = await kernel.outline(sample.car, top=64, first=2)
+    dataset = describe("sample", sample.root, sample.piece, outline)
     sizes = {path: len(data) for path, data in sample.files.items()}
     assert (dataset.root, dataset.piece, dataset.files) == (sample.root, sample.piece, 3)
     assert dataset.size == sum(sizes.values())
     train = sizes["train/labels.csv"] + sizes["train/images.bin"]
     assert dataset.entries == (Entry("readme.txt", 1, sizes["readme.txt"]), Entry("train/", 2, train))
+    assert outline.first == tuple((path, sizes[path]) for path in sorted(sizes)[:2])
 
 
 async def test_failures_are_the_kernels_one_line(tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
-"""The kernel's dataset commands as typed calls: pack, commp, index, ls, cat, mount, materialise."""
+"""The kernel's dataset commands as typed calls: pack, commp, index, ls, outline, cat, mount, materialise."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shale.datasets.mountinfo import clear_dead
-from shale.datasets.run import Progress, Source, answer, events, run, source_text
+from shale.datasets.run import Progress, Source, answer, events, lines, run, source_text
 from shale.errors import Unavailable
 from shale.units import Cid
 
@@ -48,6 +48,25 @@ class Listed:
     size: int
     cid: Cid
     target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A top entry of a dataset: a file or symlink, or a directory, with a slash, and what is below it."""
+
+    path: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A dataset in short: `size` bytes in `files`, its largest top entries, and path and size of its first files."""
+
+    files: int
+    size: int
+    top: tuple[Top, ...]
+    first: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +165,48 @@ async def ls(
 
     `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
     """
-    arguments = ["ls", *_pieces(source, also, root, index), "--json"]
-    try:
-        async with asyncio.timeout(timeout):
-            raw = await answer(arguments)
-    except TimeoutError:
-        raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
-    return tuple(
-        Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"]), e.get("target"))
-        for e in raw
-        if empty or e["type"] != "directory"
-    )
+    found: list[Listed] = []
+    await listing(source, found.extend, root, also=also, index=index, empty=empty, timeout=timeout)
+    return tuple(found)
+
+
+async def listing(
+    source: Source,
+    take: Callable[[list[Listed]], None],
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    empty: bool = False,
+    timeout: float = 600.0,
+) -> None:
+    """The same, handed to `take` some at a time: there may be millions."""
+
+    def wanted(entries: list[Listed]) -> None:
+        take([entry for entry in entries if empty or entry.type != "directory"])
+
+    arguments = ["ls", *_pieces(source, also, root, index), "--lines"]
+    await _within(timeout, source, lines(arguments, _listed, wanted))
+
+
+async def outline(
+    source: Source,
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    top: int,
+    first: int,
+    timeout: float = 600.0,
+) -> Outline:
+    """A dataset in short, with at most `top` of its top entries and `first` of its files. Raises as `ls` does."""
+    read: list[dict[str, Any]] = []
+    arguments = ["outline", *_pieces(source, also, root, index), "--top", str(top), "--first", str(first)]
+    await _within(timeout, source, lines(arguments, dict, read.extend))
+    sums, *rest = read
+    tops = tuple(Top(str(e["path"]), int(e["files"]), int(e["size"])) for e in rest if "files" in e)
+    paths = tuple((str(e["path"]), int(e["size"])) for e in rest[len(tops) :])
+    return Outline(int(sums["files"]), int(sums["size"]), tops, paths)
 
 
 async def cat(
@@ -216,6 +266,18 @@ async def materialise(
     arguments = ["materialise", *_pieces(source, also, root, index), "--json", "--", _path(folder)]
     raw = await answer(arguments, progress)
     return Materialised(Cid(raw["root"]), int(raw["files"]), int(raw["size"]))
+
+
+async def _within(timeout: float, source: Source, work: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(timeout):
+            await work
+    except TimeoutError:
+        raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
+
+
+def _listed(raw: Any) -> Listed:
+    return Listed(str(raw["path"]), str(raw["type"]), int(raw["size"]), Cid(raw["cid"]), raw.get("target"))
 
 
 def _pieces(

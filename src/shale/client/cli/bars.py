@@ -98,8 +98,12 @@ class WaitLine:
     def __init__(self, *, stays: bool = False) -> None:
         self._stays = stays
         self._shown = False
+        self._last = ("", 0)
 
     def tell(self, host: str, seconds: int) -> None:
+        if (host, seconds) == self._last:
+            return  # told by another of the requests to that server
+        self._last = (host, seconds)
         if not self._stays:
             sys.stderr.write(f"\r\x1b[K{waits(host, seconds)}")
         elif not self._shown or seconds % _AGAIN == 0:

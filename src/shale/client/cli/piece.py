@@ -95,13 +95,23 @@ def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> N
     """List the files, symlinks and empty directories of a dataset, by path."""
     from shale.datasets import kernel
 
-    files = watched(lambda: kernel.ls(source, _cid(root), also=also, empty=True))
+    begun = False
+
+    def show(files: list[Listed]) -> None:
+        nonlocal begun
+        for file in files:
+            if as_json:
+                print(",\n" if begun else "[", json.dumps(_entry(file), ensure_ascii=False), sep="", end="")
+            else:
+                mark = (
+                    "/" if file.type == "directory" else f" -> {plain(file.target)}" if file.target is not None else ""
+                )
+                print(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
+            begun = True
+
+    watched(lambda: kernel.listing(source, show, _cid(root), also=also, empty=True), writing=True)
     if as_json:
-        emit([_entry(file) for file in files])
-        return
-    for file in files:
-        mark = "/" if file.type == "directory" else f" -> {plain(file.target)}" if file.target is not None else ""
-        click.echo(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
+        print("]" if begun else "[]")
 
 
 @group.command()
