@@ -2,7 +2,6 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -35,7 +34,12 @@ type Mount struct {
 // At mounts the tree at an existing directory, for all users to read, with a reader of its own. What a dead process left mounted there it
 // detaches first; a live FUSE mount it leaves alone and fails.
 func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
-	return at(dir, tree, reader, newEntryFS(tree, reader, newVolume(tree), nil, nil), nil)
+	return at(dir, tree, reader, newEntryFS(tree, reader, newVolume(tree), nil, nil), nil, true)
+}
+
+// ForOneself mounts as At does, for nobody but this user to read.
+func ForOneself(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
+	return at(dir, tree, reader, newEntryFS(tree, reader, newVolume(tree), nil, nil), nil, false)
 }
 
 func newVolume(tree *unixfs.Tree) *volume {
@@ -48,9 +52,14 @@ func newVolume(tree *unixfs.Tree) *volume {
 }
 
 // at mounts the tree, and what lies beside it below another root.
-func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, shown *entryFS, beside *fs.Inode) (*Mount, error) {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return nil, errors.New("no /dev/fuse: load the fuse module (modprobe fuse)")
+func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, shown *entryFS, beside *fs.Inode, shared bool) (*Mount, error) {
+	if err := mayMount(); err != nil {
+		return nil, err
+	}
+	if shared {
+		if err := MayShare(); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := clear(dir)
 	if err != nil {
@@ -59,7 +68,7 @@ func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, shown *entryFS, be
 	options := fuse.MountOptions{
 		FsName:        "shale:" + tree.Root.CID.String(),
 		Name:          "shale",
-		AllowOther:    true,
+		AllowOther:    shared,
 		MaxReadAhead:  readAhead,
 		MaxWrite:      request,
 		MaxBackground: background,

@@ -77,7 +77,7 @@ func WithProofs(dir string, tree *unixfs.Tree, reader *unixfs.Reader, proofs *Pr
 		NegativeTimeout: &timeout,
 		RootStableAttr:  &root,
 	})
-	return at(dir, tree, reader, newEntryFS(tree, reader, v, rest, top.entries), top.EmbeddedInode())
+	return at(dir, tree, reader, newEntryFS(tree, reader, v, rest, top.entries), top.EmbeddedInode(), true)
 }
 
 // find looks for the block that a name is the CID of.

@@ -236,15 +236,19 @@ async def mount(
 ) -> None:
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
+    All users can read it; where this one may not let them, nobody but he can, unless it is with `proofs`.
+
     `report` is told ``{"event": "waiting"}`` for a server, ``{"event": "rebuilt"}`` if there was an index that
-    could not be used, ``{"event": "ready"}``, and then of each fault: a block that is missing, corrupt or
-    unreadable, a source that has changed. However this process ends, killed too, the mount ends with it; and if
-    the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at ``data`` in the
-    folder, beside ``proofs``.
+    could not be used, ``{"event": "alone"}``, ``{"event": "ready"}``, and then of each fault: a block that is
+    missing, corrupt or unreadable, a source that has changed. However this process ends, killed too, the mount
+    ends with it; and if the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at
+    ``data`` in the folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
     try:
-        await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
+        await events(
+            [*arguments, "--verify", verify, *(["--proofs"] if proofs else ["--alone"]), "--while-stdin"], report
+        )
     finally:
         await asyncio.shield(clear_dead(folder))
 
