@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from shale.datasets.mountinfo import clear_dead
@@ -107,7 +108,7 @@ async def pack(folder: Path, out: Path, progress: Progress | None = None, *, for
 
     A file at `out` is replaced by `force` only.
     """
-    total = await asyncio.to_thread(_size_below, folder) if progress else 0
+    total = await _size_below(folder) if progress else 0
     raw = await answer(["pack", _path(folder), _path(out), "--json", *(["--force"] if force else [])], progress, total)
     return Packed(
         Cid(raw["root"]),
@@ -302,11 +303,25 @@ def _path(path: Path) -> str:
     return str(path.absolute())
 
 
-def _size_below(folder: Path) -> int:
+async def _size_below(folder: Path) -> int:
     """The bytes of the plain files below a folder, as far as they can be seen."""
-    total = 0
-    for base, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += (Path(base) / name).lstat().st_size
+    stop = Event()
+    try:
+        return await asyncio.to_thread(_summed, folder, stop)
+    finally:
+        stop.set()  # a thread can't be cancelled, and the program would wait for it
+
+
+def _summed(folder: Path, stop: Event) -> int:
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if stop.is_set():
+                    return total
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    with suppress(OSError):
+                        total += entry.stat(follow_symlinks=False).st_size
     return total

@@ -30,8 +30,10 @@ Waiting = Callable[[str, int], None]
 
 _waiting: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
-_READING = frozenset(("inspect", "verify", "ls", "outline", "cat", "commp", "index", "materialise", "pad", "unpad"))
-"""The kernel's commands that read sources: with --progress they tell what they wait for too."""
+_TELLING = frozenset(
+    ("inspect", "verify", "ls", "outline", "cat", "commp", "index", "materialise", "pad", "unpad", "audit")
+)
+"""The kernel's commands that read: with --progress they tell how far they are, and what they wait for."""
 
 _MAX_OUTPUT = 16 << 20
 """Of an answer in one piece: its author is whoever made the dataset."""
@@ -139,7 +141,7 @@ async def _run(
     fine: Sequence[int],
 ) -> bytes | None:
     waiting = _waiting.get()
-    told = (progress is not None and not total) or (waiting is not None and arguments[0] in _READING)
+    told = arguments[0] in _TELLING and (waiting is not None or (progress is not None and not total))
     process = await asyncio.create_subprocess_exec(
         binary("shale-kernel"),
         arguments[0],
