@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +22,8 @@ const (
 	maxPieces = 1024
 	// otherFiles is how many files a process has open beside those.
 	otherFiles = 64
+	// openAtOnce is how many pieces are opened at the same time: as many as requests go to one server.
+	openAtOnce = 8
 )
 
 // A Dataset is open until Close.
@@ -76,8 +80,10 @@ type Contents struct {
 // Contents counts them.
 func (d *Dataset) Contents() Contents { return contentsOf(d.Tree) }
 
-func contentsOf(tree *unixfs.Tree) (c Contents) {
-	_ = tree.Walk(func(e *unixfs.Entry) error {
+func contentsOf(tree *unixfs.Tree) Contents { return contentsBelow(tree.Root) }
+
+func contentsBelow(dir *unixfs.Entry) (c Contents) {
+	_ = dir.Walk(func(e *unixfs.Entry) error {
 		if e.Type != unixfs.Directory {
 			c.Files++
 			c.Size += e.Size
@@ -107,27 +113,56 @@ func openPieces(ctx context.Context, texts []string, stamps map[string]string) (
 	if err := roomFor(len(texts)); err != nil {
 		return nil, err
 	}
-	var parts []piece.Source
-	joined, err := func() (piece.Source, error) {
-		for _, text := range texts {
-			part, err := source.OpenKnown(text, stamps[text])
-			if err != nil {
-				return nil, err
-			}
-			if ctx.Done() != nil {
-				part = untilDone{part, ctx}
-			}
-			parts = append(parts, part)
-		}
-		return piece.Join(parts...)
-	}()
+	parts, err := openEach(ctx, texts, stamps)
+	var joined piece.Source
+	if err == nil {
+		joined, err = piece.Join(parts...)
+	}
 	if err != nil {
 		for _, part := range parts {
-			part.Close()
+			if part != nil {
+				part.Close()
+			}
 		}
 		return nil, err
 	}
 	return joined, nil
+}
+
+// openEach opens several at once, as each may be an answer of a server that is far away. It fails as the first one in
+// their order that can't be opened, and begins none after one has failed; what it has opened comes back either way.
+func openEach(ctx context.Context, texts []string, stamps map[string]string) ([]piece.Source, error) {
+	parts, failed := make([]piece.Source, len(texts)), make([]error, len(texts))
+	var next atomic.Int64
+	var stop atomic.Bool
+	var openers sync.WaitGroup
+	for range min(openAtOnce, len(texts)) {
+		openers.Go(func() {
+			for !stop.Load() && ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(texts) {
+					return
+				}
+				part, err := source.OpenKnown(texts[i], stamps[texts[i]])
+				if err != nil {
+					failed[i] = err
+					stop.Store(true)
+					return
+				}
+				if ctx.Done() != nil {
+					part = untilDone{part, ctx}
+				}
+				parts[i] = part
+			}
+		})
+	}
+	openers.Wait()
+	for _, err := range append(failed, ctx.Err()) {
+		if err != nil {
+			return parts, err
+		}
+	}
+	return parts, nil
 }
 
 // roomFor says whether so many files can be open. The soft limit is the hard one: Go raises it.

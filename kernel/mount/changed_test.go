@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
 // settled waits until a file's times are older than the steps of its file system's clock.
@@ -93,6 +95,28 @@ func TestSourceThatIsOverwrittenUnderAMountGivesNoOtherBytes(t *testing.T) {
 	}
 	if _, err := f.ReadAt(buf, 2*leaf+4096); err != nil || !bytes.Equal(buf, content[2*leaf+4096:][:4096]) {
 		t.Errorf("after the repair: %v", err)
+	}
+}
+
+func TestPagesOfADatasetBesideItsProofsAreDroppedToo(t *testing.T) {
+	p := pack(t)
+	settled(t, p.car)
+	var reader *unixfs.Reader
+	dir, _, _ := provenWith(t, p.car, nil, func(r *unixfs.Reader) { reader = r })
+	path := filepath.Join(dir, "data", "large.bin")
+	if _, err := os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(p.car, 1000); err != nil {
+		t.Fatal(err)
+	}
+	reader.Look()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.ReadFile(path); errors.Is(err, syscall.EIO) {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("got %v", err)
+		}
 	}
 }
 

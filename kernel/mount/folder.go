@@ -29,7 +29,6 @@ var (
 	_ fs.NodeLookuper  = (*folder)(nil)
 	_ fs.NodeGetattrer = (*folder)(nil)
 	_ fs.NodeReaddirer = (*folder)(nil)
-	_ fs.NodeStatfser  = (*folder)(nil)
 	_ fs.NodeFsyncer   = (*folder)(nil)
 )
 
@@ -70,10 +69,6 @@ func (f *folder) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 		names = append(names, fuse.DirEntry{Name: entry.name, Mode: entry.stable.Mode, Ino: entry.stable.Ino})
 	}
 	return fs.NewListDirStream(names), 0
-}
-
-func (f *folder) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	return (&node{mount: f.volume}).Statfs(ctx, out)
 }
 
 func (f *folder) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }

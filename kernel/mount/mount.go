@@ -2,7 +2,6 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -35,7 +34,12 @@ type Mount struct {
 // At mounts the tree at an existing directory, for all users to read, with a reader of its own. What a dead process left mounted there it
 // detaches first; a live FUSE mount it leaves alone and fails.
 func At(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
-	return at(dir, tree, reader, &node{entry: tree.Root, reader: reader, mount: newVolume(tree)}, tree.Root.Number)
+	return at(dir, tree, reader, newEntryFS(tree, reader, newVolume(tree), nil, nil), nil, true)
+}
+
+// ForOneself mounts as At does, for nobody but this user to read.
+func ForOneself(dir string, tree *unixfs.Tree, reader *unixfs.Reader) (*Mount, error) {
+	return at(dir, tree, reader, newEntryFS(tree, reader, newVolume(tree), nil, nil), nil, false)
 }
 
 func newVolume(tree *unixfs.Tree) *volume {
@@ -47,34 +51,33 @@ func newVolume(tree *unixfs.Tree) *volume {
 	return v
 }
 
-func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, root fs.InodeEmbedder, number uint64) (*Mount, error) {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return nil, errors.New("no /dev/fuse: load the fuse module (modprobe fuse)")
+// at mounts the tree, and what lies beside it below another root.
+func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, shown *entryFS, beside *fs.Inode, shared bool) (*Mount, error) {
+	if err := mayMount(); err != nil {
+		return nil, err
+	}
+	if shared {
+		if err := MayShare(); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := clear(dir)
 	if err != nil {
 		return nil, err
 	}
-	timeout := cacheTime
-	options := &fs.Options{
-		EntryTimeout:    &timeout,
-		AttrTimeout:     &timeout,
-		NegativeTimeout: &timeout,
-		RootStableAttr:  &fs.StableAttr{Ino: number},
-		MountOptions: fuse.MountOptions{
-			FsName:        "shale:" + tree.Root.CID.String(),
-			Name:          "shale",
-			AllowOther:    true,
-			MaxReadAhead:  readAhead,
-			MaxWrite:      request,
-			MaxBackground: background,
-			DisableXAttrs: true,
-			// Splicing is for results that lie in a file; ours lie in memory.
-			DisableSplice:        true,
-			EnableSymlinkCaching: true,
-			// Without this the kernel drops a file's pages whenever its modification time is asked for anew.
-			ExplicitDataCacheControl: true,
-		},
+	options := fuse.MountOptions{
+		FsName:        "shale:" + tree.Root.CID.String(),
+		Name:          "shale",
+		AllowOther:    shared,
+		MaxReadAhead:  readAhead,
+		MaxWrite:      request,
+		MaxBackground: background,
+		DisableXAttrs: true,
+		// Splicing is for results that lie in a file; ours lie in memory.
+		DisableSplice:        true,
+		EnableSymlinkCaching: true,
+		// Without this the kernel drops a file's pages whenever its modification time is asked for anew.
+		ExplicitDataCacheControl: true,
 	}
 	if os.Geteuid() == 0 {
 		options.DirectMountStrict = true
@@ -90,7 +93,11 @@ func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, root fs.InodeEmbed
 		default:
 		}
 	}
-	server, err := fs.Mount(dir, root, options)
+	server, err := fuse.NewServer(shown, dir, &options)
+	if err == nil {
+		go server.Serve()
+		err = server.WaitMount()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot mount: %w", dir, err)
 	}
@@ -100,7 +107,7 @@ func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, root fs.InodeEmbed
 		server.Wait()
 		close(m.gone)
 	}()
-	go m.dropPages(changed, root.EmbeddedInode())
+	go m.dropPages(changed, shown, beside)
 	return m, nil
 }
 
@@ -108,13 +115,16 @@ func at(dir string, tree *unixfs.Tree, reader *unixfs.Reader, root fs.InodeEmbed
 func (m *Mount) Wait() { <-m.gone }
 
 // dropPages has the kernel drop what it keeps of files, whenever the sources have changed.
-func (m *Mount) dropPages(changed <-chan struct{}, root *fs.Inode) {
+func (m *Mount) dropPages(changed <-chan struct{}, shown *entryFS, beside *fs.Inode) {
 	for {
 		select {
 		case <-m.gone:
 			return
 		case <-changed:
-			dropBelow(root)
+			shown.dropPages()
+			if beside != nil {
+				dropBelow(beside)
+			}
 		}
 	}
 }
@@ -124,7 +134,7 @@ func dropBelow(dir *fs.Inode) {
 		if child.IsDir() {
 			dropBelow(child)
 		} else {
-			_ = child.NotifyContent(0, 0) // one that the kernel has forgotten meanwhile keeps nothing
+			_ = child.NotifyContent(0, 0)
 		}
 	}
 }

@@ -1,189 +1,255 @@
 package mount
 
 import (
-	"context"
+	"math/bits"
+	"sync/atomic"
 	"syscall"
-	"time"
 
-	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
 
-const (
-	fileMode = 0o444
-	dirMode  = 0o555
-	linkMode = 0o777
-	// blockSize is what stat recommends to read by: a leaf.
-	blockSize = 1 << 20
-)
+// dataNode is the first node of a dataset that lies in a folder: whatever lies beside it is counted from 1 on.
+const dataNode = 1 << 62
 
-// A node is an entry of the tree as the kernel sees it. The kernel makes and forgets them; the entry stays.
-type node struct {
-	fs.Inode
-	entry  *unixfs.Entry
-	reader *unixfs.Reader
-	mount  *volume
+// An entryFS shows the entries of a tree. The kernel knows each by its number, so that nothing has to be kept of what it has
+// looked up, however much that is. What lies beside the tree, if anything does, is another's to show.
+type entryFS struct {
+	fuse.RawFileSystem // says of all that isn't here that there is no such thing
+	beside             fuse.RawFileSystem
+	top                []listed // what lies in the folder above the tree, if there is one
+	first              uint64   // the node before that of the root
+
+	tree    *unixfs.Tree
+	reader  *unixfs.Reader
+	volume  *volume
+	entries []*unixfs.Entry // by number
+	opened  []atomic.Uint64 // a bit for each number: the kernel may have pages of it
+	server  *fuse.Server
 }
 
-// A volume is what all nodes of a mount share.
-type volume struct {
-	since time.Time
-	count uint64
-	bytes uint64
-}
-
-var (
-	_ fs.NodeLookuper       = (*node)(nil)
-	_ fs.NodeGetattrer      = (*node)(nil)
-	_ fs.NodeOpendirHandler = (*node)(nil)
-	_ fs.NodeReaddirer      = (*node)(nil)
-	_ fs.NodeReadlinker     = (*node)(nil)
-	_ fs.NodeOpener         = (*node)(nil)
-	_ fs.NodeReader         = (*node)(nil)
-	_ fs.NodeStatfser       = (*node)(nil)
-	_ fs.NodeAccesser       = (*node)(nil)
-	_ fs.NodeFsyncer        = (*node)(nil)
-)
-
-func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	entry, ok := n.entry.Child(name)
-	if !ok {
-		return nil, syscall.ENOENT
+// newEntryFS shows the tree at the root of a mount, or, with something beside, in a folder of its root, which has the entries
+// of top.
+func newEntryFS(tree *unixfs.Tree, reader *unixfs.Reader, v *volume, beside fuse.RawFileSystem, top []listed) *entryFS {
+	f := &entryFS{RawFileSystem: fuse.NewDefaultRawFileSystem(), beside: beside, top: top, tree: tree, reader: reader, volume: v,
+		entries: make([]*unixfs.Entry, tree.Count+1), opened: make([]atomic.Uint64, tree.Count/64+1)}
+	if beside != nil {
+		f.first = dataNode
 	}
-	n.mount.attr(entry, &out.Attr)
-	child := &node{entry: entry, reader: n.reader, mount: n.mount}
-	return n.NewInode(ctx, child, fs.StableAttr{Mode: kind(entry), Ino: entry.Number}), 0
+	f.entries[tree.Root.Number] = tree.Root
+	_ = tree.Walk(func(e *unixfs.Entry) error {
+		f.entries[e.Number] = e
+		return nil
+	})
+	return f
 }
 
-func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.mount.attr(n.entry, &out.Attr)
-	return 0
-}
-
-func (v *volume) attr(e *unixfs.Entry, out *fuse.Attr) {
-	out.Ino = e.Number
-	out.Size = uint64(e.Size)
-	out.Blocks = (out.Size + 511) / 512
-	out.Blksize = blockSize
-	out.Nlink = 1
-	modified := v.since
-	if !e.MTime.IsZero() {
-		modified = e.MTime
+// entry is that of a node, or nil for one that isn't the tree's. There are no others than those that the kernel was told of.
+func (f *entryFS) entry(node uint64) *unixfs.Entry {
+	if node < f.first {
+		return nil
 	}
-	out.SetTimes(&modified, &modified, &modified)
-	out.Mode = kind(e) | permissions(e)
-	if e.Type == unixfs.Directory {
-		out.Nlink = 2
+	return f.entries[node-f.first]
+}
+
+func (f *entryFS) Init(server *fuse.Server) {
+	f.server = server
+	if f.beside != nil {
+		f.beside.Init(server)
 	}
 }
 
-// permissions are those that the dataset stores, without leave to write: nobody can. Set-user-id and its like it cannot
-// store.
-func permissions(e *unixfs.Entry) uint32 {
-	switch {
-	case e.Type == unixfs.Symlink:
-		return linkMode
-	case e.Mode != 0:
-		return uint32(e.Mode) & dirMode
-	case e.Type == unixfs.Directory:
-		return dirMode
+func (f *entryFS) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	dir := f.entry(header.NodeId)
+	if dir == nil {
+		if header.NodeId == fuse.FUSE_ROOT_ID && name == dataDir {
+			f.tell(f.tree.Root, out)
+			return fuse.OK
+		}
+		return f.beside.Lookup(cancel, header, name, out)
 	}
-	return fileMode
+	if entry, ok := dir.Child(name); ok {
+		f.tell(entry, out)
+	} else {
+		out.SetEntryTimeout(cacheTime) // of the name that isn't there
+	}
+	return fuse.OK
+}
+
+func (f *entryFS) tell(e *unixfs.Entry, out *fuse.EntryOut) {
+	out.NodeId = f.first + e.Number
+	out.SetEntryTimeout(cacheTime)
+	out.SetAttrTimeout(cacheTime)
+	f.volume.attr(e, &out.Attr)
+}
+
+func (f *entryFS) Forget(node, lookups uint64) {
+	if f.entry(node) == nil {
+		f.beside.Forget(node, lookups)
+	}
+}
+
+func (f *entryFS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	e := f.entry(in.NodeId)
+	if e == nil {
+		return f.beside.GetAttr(cancel, in, out)
+	}
+	out.SetTimeout(cacheTime)
+	f.volume.attr(e, &out.Attr)
+	return fuse.OK
 }
 
 // Access lets everyone read and look, as Open does: the dataset is whose mount it is, whoever its files once were. Only
 // what nobody may run is no program.
-func (n *node) Access(_ context.Context, mask uint32) syscall.Errno {
+func (f *entryFS) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
+	e := f.entry(in.NodeId)
+	if e == nil {
+		return f.beside.Access(cancel, in)
+	}
 	const execute = 1
-	if mask&execute != 0 && n.entry.Type == unixfs.File && permissions(n.entry)&0o111 == 0 {
-		return syscall.EACCES
+	if in.Mask&execute != 0 && e.Type == unixfs.File && permissions(e)&0o111 == 0 {
+		return fuse.EACCES
 	}
-	return 0
+	return fuse.OK
 }
 
-func kind(e *unixfs.Entry) uint32 {
-	switch e.Type {
-	case unixfs.Directory:
-		return syscall.S_IFDIR
-	case unixfs.Symlink:
-		return syscall.S_IFLNK
+func (f *entryFS) Readlink(cancel <-chan struct{}, header *fuse.InHeader) ([]byte, fuse.Status) {
+	if e := f.entry(header.NodeId); e != nil {
+		return []byte(e.Target), fuse.OK
 	}
-	return syscall.S_IFREG
+	return f.beside.Readlink(cancel, header)
 }
 
-func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return &dirStream{entries: n.entry.Entries}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
-}
-
-func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
-	return &dirStream{entries: n.entry.Entries}, 0
-}
-
-func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
-	return []byte(n.entry.Target), 0
-}
-
-func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		return nil, 0, syscall.EROFS
+func (f *entryFS) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	e := f.entry(in.NodeId)
+	if e == nil {
+		return f.beside.Open(cancel, in, out)
 	}
-	return nil, fuse.FOPEN_KEEP_CACHE, 0
+	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return fuse.EROFS
+	}
+	f.opened[e.Number/64].Or(1 << (e.Number % 64))
+	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	return fuse.OK
 }
 
-func (n *node) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	got, err := n.reader.ReadAt(n.entry, dest, off)
+func (f *entryFS) Read(cancel <-chan struct{}, in *fuse.ReadIn, dest []byte) (fuse.ReadResult, fuse.Status) {
+	e := f.entry(in.NodeId)
+	if e == nil {
+		return f.beside.Read(cancel, in, dest)
+	}
+	got, err := f.reader.ReadAt(e, dest, int64(in.Offset))
 	if _, fault := err.(*unixfs.Fault); fault {
-		return nil, syscall.EIO
+		return nil, fuse.EIO
 	}
-	return fuse.ReadResultData(dest[:got]), 0
+	return fuse.ReadResultData(dest[:got]), fuse.OK
+}
+
+func (f *entryFS) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	if f.entry(in.NodeId) == nil {
+		return f.beside.Lseek(cancel, in, out)
+	}
+	return fuse.ENOSYS // the kernel knows how: there are no holes
+}
+
+func (f *entryFS) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	if f.entry(in.NodeId) == nil {
+		return f.beside.Flush(cancel, in)
+	}
+	return fuse.OK
 }
 
 // Fsync has nothing to write: a program that makes sure of a file which it only reads is no failure.
-func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return 0 }
-
-func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	out.Bsize, out.Frsize = blockSize, 512
-	out.Blocks = (n.mount.bytes + 511) / 512
-	out.Files = n.mount.count
-	out.NameLen = 255
-	return 0
-}
-
-// A dirStream lists a directory. An offset is the number of entries before it.
-type dirStream struct {
-	entries []*unixfs.Entry
-	next    int
-}
-
-var (
-	_ fs.FileReaddirenter = (*dirStream)(nil)
-	_ fs.FileSeekdirer    = (*dirStream)(nil)
-)
-
-func (s *dirStream) HasNext() bool { return s.next < len(s.entries) }
-
-func (s *dirStream) Next() (fuse.DirEntry, syscall.Errno) {
-	e := s.entries[s.next]
-	s.next++
-	return fuse.DirEntry{Mode: kind(e), Name: e.Name, Ino: e.Number, Off: uint64(s.next)}, 0
-}
-
-func (s *dirStream) Close() {}
-
-func (s *dirStream) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if !s.HasNext() {
-		return nil, 0
+func (f *entryFS) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	if f.entry(in.NodeId) == nil {
+		return f.beside.Fsync(cancel, in)
 	}
-	e, errno := s.Next()
-	return &e, errno
+	return fuse.OK
 }
 
-func (s *dirStream) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off > uint64(len(s.entries)) {
-		return syscall.EINVAL
+func (f *entryFS) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	if f.entry(in.NodeId) == nil {
+		return f.beside.FsyncDir(cancel, in)
 	}
-	s.next = int(off)
-	return 0
+	return fuse.OK
+}
+
+func (f *entryFS) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
+	if f.entry(in.NodeId) == nil {
+		f.beside.Release(cancel, in)
+	}
+}
+
+func (f *entryFS) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if f.entry(in.NodeId) == nil {
+		return f.beside.OpenDir(cancel, in, out)
+	}
+	out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	return fuse.OK
+}
+
+// ReadDir goes on behind as many entries as the offset says.
+func (f *entryFS) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	dir := f.entry(in.NodeId)
+	if dir == nil {
+		return f.beside.ReadDir(cancel, in, out)
+	}
+	for at := in.Offset; at < uint64(len(dir.Entries)); at++ {
+		if !out.AddDirEntry(listedAt(dir, at)) {
+			break
+		}
+	}
+	return fuse.OK
+}
+
+func (f *entryFS) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	dir := f.entry(in.NodeId)
+	if dir == nil && in.NodeId == fuse.FUSE_ROOT_ID {
+		// Without nodes, that is: the one of the tree isn't theirs who show the rest.
+		for at := in.Offset; at < uint64(len(f.top)); at++ {
+			e := f.top[at]
+			if out.AddDirLookupEntry(fuse.DirEntry{Mode: e.stable.Mode, Name: e.name, Ino: e.stable.Ino, Off: at + 1}) == nil {
+				break
+			}
+		}
+		return fuse.OK
+	}
+	if dir == nil {
+		return f.beside.ReadDirPlus(cancel, in, out)
+	}
+	for at := in.Offset; at < uint64(len(dir.Entries)); at++ {
+		entry := out.AddDirLookupEntry(listedAt(dir, at))
+		if entry == nil {
+			break
+		}
+		f.tell(dir.Entries[at], entry)
+	}
+	return fuse.OK
+}
+
+func listedAt(dir *unixfs.Entry, at uint64) fuse.DirEntry {
+	e := dir.Entries[at]
+	return fuse.DirEntry{Mode: kind(e), Name: e.Name, Ino: e.Number, Off: at + 1}
+}
+
+func (f *entryFS) ReleaseDir(in *fuse.ReleaseIn) {
+	if f.entry(in.NodeId) == nil {
+		f.beside.ReleaseDir(in)
+	}
+}
+
+func (f *entryFS) StatFs(cancel <-chan struct{}, header *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	f.volume.statfs(out)
+	return fuse.OK
+}
+
+// dropPages has the kernel drop what it keeps of files that were opened.
+func (f *entryFS) dropPages() {
+	for i := range f.opened {
+		for word := f.opened[i].Load(); word != 0; word &= word - 1 {
+			number := uint64(i*64 + bits.TrailingZeros64(word))
+			_ = f.server.InodeNotify(f.first+number, 0, 0) // one that the kernel has forgotten meanwhile keeps nothing
+		}
+	}
 }

@@ -67,12 +67,17 @@ func WithProofs(dir string, tree *unixfs.Tree, reader *unixfs.Reader, proofs *Pr
 			func() fs.InodeEmbedder { return &fixedFile{volume: v, number: 4, text: proofs.Piece} }})
 	}
 	top := &folder{volume: v, number: 1, entries: []listed{
-		{dataDir, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: tree.Root.Number}, func() fs.InodeEmbedder {
-			return &node{entry: tree.Root, reader: reader, mount: v}
-		}},
+		{dataDir, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: tree.Root.Number}, nil}, // the tree, which is shown by others
 		{proofsDir, folderAttr(2), func() fs.InodeEmbedder { return &folder{volume: v, number: 2, entries: beside} }},
 	}}
-	return at(dir, tree, reader, top, folderAttr(1).Ino)
+	timeout, root := cacheTime, folderAttr(1)
+	rest := fs.NewNodeFS(top, &fs.Options{
+		EntryTimeout:    &timeout,
+		AttrTimeout:     &timeout,
+		NegativeTimeout: &timeout,
+		RootStableAttr:  &root,
+	})
+	return at(dir, tree, reader, newEntryFS(tree, reader, v, rest, top.entries), top.EmbeddedInode(), true)
 }
 
 // find looks for the block that a name is the CID of.

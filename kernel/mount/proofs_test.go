@@ -23,6 +23,12 @@ import (
 // before the first read is done by spoil.
 func proven(t *testing.T, car string, spoil func(piece.Source, *unixfs.Tree)) (dir string, tree *unixfs.Tree, faults func() []unixfs.Fault) {
 	t.Helper()
+	return provenWith(t, car, spoil, func(*unixfs.Reader) {})
+}
+
+// provenWith is proven, and hands the mount's reader out.
+func provenWith(t *testing.T, car string, spoil func(piece.Source, *unixfs.Tree), given func(*unixfs.Reader)) (dir string, tree *unixfs.Tree, faults func() []unixfs.Fault) {
+	t.Helper()
 	src, err := piece.OpenFile(car)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,9 @@ func proven(t *testing.T, car string, spoil func(piece.Source, *unixfs.Tree)) (d
 	var mu sync.Mutex
 	var seen []unixfs.Fault
 	dir = t.TempDir()
-	m, err := mount.WithProofs(dir, tree, unixfs.NewReader(src, tree, unixfs.FirstTouch), &mount.Proofs{
+	reader := unixfs.NewReader(src, tree, unixfs.FirstTouch)
+	given(reader)
+	m, err := mount.WithProofs(dir, tree, reader, &mount.Proofs{
 		Source: src,
 		Piece:  []byte(`{"a":"proof"}`),
 		OnFault: func(f *unixfs.Fault) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -26,6 +27,8 @@ import (
 const (
 	leafSize = 1 << 20
 	maxLinks = 1024
+	// listedAtOnce is how many entries of a directory are read before somebody is asked whether to go on.
+	listedAtOnce = 4096
 )
 
 // Packed is what a directory came to.
@@ -63,7 +66,7 @@ func (p *packer) directory(ctx context.Context, rel string, depth int) (format.N
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: more than %d directories deep", rel, maxDepth)
 	}
-	entries, err := p.list(rel)
+	entries, err := p.list(ctx, rel)
 	if err != nil {
 		return nil, err
 	}
@@ -101,15 +104,26 @@ func (p *packer) directory(ctx context.Context, rel string, depth int) (format.N
 	return node, p.blocks.Add(ctx, node)
 }
 
-func (p *packer) list(rel string) ([]fs.DirEntry, error) {
+// list reads a directory some entries at a time: one of millions must not outlast whoever waits for the end.
+func (p *packer) list(ctx context.Context, rel string) (entries []fs.DirEntry, err error) {
 	f, err := p.root.OpenFile(rel, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	entries, err := f.ReadDir(-1)
+	for err == nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var some []fs.DirEntry
+		some, err = f.ReadDir(listedAtOnce)
+		entries = append(entries, some...)
+	}
+	if err != io.EOF {
+		return nil, err
+	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, err
+	return entries, nil
 }
 
 func (p *packer) file(rel string) (format.Node, error) {

@@ -323,3 +323,29 @@ func (m memory) Add(ctx context.Context, node format.Node) error {
 func (m memory) AddMany(context.Context, []format.Node) error { return nil }
 func (m memory) Remove(context.Context, cid.Cid) error        { return nil }
 func (m memory) RemoveMany(context.Context, []cid.Cid) error  { return nil }
+
+// An endingContext ends when it has been asked so often whether it has.
+type endingContext struct {
+	context.Context
+	left int
+}
+
+func (c *endingContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestPackingEndsWhileALargeDirectoryIsStillListed(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 10_000 { // more than two are read at once
+		write(t, filepath.Join(dir, fmt.Sprint(i)), nil)
+	}
+	_, err := unixfs.Pack(&endingContext{t.Context(), 1}, dir, func(context.Context, cid.Cid, []byte) error {
+		return errors.New("the whole directory was listed first")
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

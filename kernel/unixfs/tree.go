@@ -87,14 +87,15 @@ func (t *Tree) Lookup(path string) (*Entry, bool) {
 }
 
 // Walk calls visit for every entry below the root, each directory before its entries, in order of names.
-func (t *Tree) Walk(visit func(*Entry) error) error { return walk(t.Root, visit) }
+func (t *Tree) Walk(visit func(*Entry) error) error { return t.Root.Walk(visit) }
 
-func walk(dir *Entry, visit func(*Entry) error) error {
-	for _, e := range dir.Entries {
-		if err := visit(e); err != nil {
+// Walk does the same below an entry.
+func (e *Entry) Walk(visit func(*Entry) error) error {
+	for _, child := range e.Entries {
+		if err := visit(child); err != nil {
 			return err
 		}
-		if err := walk(e, visit); err != nil {
+		if err := child.Walk(visit); err != nil {
 			return err
 		}
 	}

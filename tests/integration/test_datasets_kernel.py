@@ -61,14 +61,23 @@ async def test_progress_reaches_the_total_and_no_more(tmp_path: Path) -> None:
     assert all(0 <= done <= total == sample.car.stat().st_size for done, total in told)
 
 
+async def test_a_folder_of_empty_files_is_packed_where_a_person_looks_on(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty").touch()
+    packed = await kernel.pack(tmp_path / "in", tmp_path / "out.car", lambda done, total: None)
+    assert packed.files == 1
+
+
 async def test_a_car_becomes_a_dataset_of_an_offer(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
-    dataset = describe("sample", sample.root, sample.piece, await kernel.ls(sample.car))
+    outline = await kernel.outline(sample.car, top=64, first=2)
+    dataset = describe("sample", sample.root, sample.piece, outline)
     sizes = {path: len(data) for path, data in sample.files.items()}
     assert (dataset.root, dataset.piece, dataset.files) == (sample.root, sample.piece, 3)
     assert dataset.size == sum(sizes.values())
     train = sizes["train/labels.csv"] + sizes["train/images.bin"]
     assert dataset.entries == (Entry("readme.txt", 1, sizes["readme.txt"]), Entry("train/", 2, train))
+    assert outline.first == tuple((path, sizes[path]) for path in sorted(sizes)[:2])
 
 
 async def test_failures_are_the_kernels_one_line(tmp_path: Path) -> None:

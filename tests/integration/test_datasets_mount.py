@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +20,7 @@ from tests.cars import Sample, pack_sample
 
 from shale.paths import binary
 
+NOBODY = 65534
 SHALE = Path(sys.executable).with_name("shale")
 
 
@@ -85,3 +90,50 @@ async def test_the_next_command_takes_the_place_of_a_dead_mount(sample: Sample, 
     async with mounting(sample, point):
         assert (point / "readme.txt").read_bytes() == sample.files["readme.txt"]
     assert list(point.iterdir()) == []
+
+
+async def test_a_mount_that_is_ended_as_it_says_ends_well(sample: Sample, point: Path) -> None:
+    async with mounting(sample, point) as command:
+        command.send_signal(signal.SIGINT)
+        _, told = await asyncio.wait_for(command.communicate(), 60)
+    assert command.returncode == 0
+    assert told.decode() == f"unmounted {point}\n"
+    assert not point.is_mount()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+@pytest.mark.parametrize("proofs", [False, True], ids=["by hand", "for containers"])
+async def test_who_may_not_share_a_mount_has_it_alone_or_is_told_why(sample: Sample, proofs: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "fuse.conf").write_text("#user_allow_other\n")
+        shutil.copy(binary("shale-kernel"), place / "shale-kernel")
+        shutil.copy(sample.car, place / "d.car")
+        (place / "mnt").mkdir()
+        os.chown(place / "mnt", NOBODY, NOBODY)
+        # In a name space of its own the machine has another fuse.conf, and /dev/fuse is for all.
+        os.mknod(place / "fuse", 0o666 | stat.S_IFCHR, Path("/dev/fuse").stat().st_rdev)
+        (place / "fuse").chmod(0o666)
+        words = f"mount --bind {place}/fuse /dev/fuse && mount --bind {place}/fuse.conf /etc/fuse.conf && "
+        words += f"exec setpriv --reuid {NOBODY} --clear-groups"
+        words += f" {place}/shale-kernel mount --source {place}/d.car --dir {place}/mnt --while-stdin"
+        process = await asyncio.create_subprocess_exec(
+            *["unshare", "--mount", "sh", "-c", f"{words} {'--proofs' if proofs else '--alone'}"],
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            lines = [await process.stdout.readline(), await process.stdout.readline()]
+            process.stdin.close()
+            _, errors = await process.communicate()
+    said = [json.loads(line) for line in lines if line]
+    if proofs:
+        assert said == []
+        assert b"have root add the line user_allow_other to /etc/fuse.conf" in errors
+    else:
+        assert [event["event"] for event in said] == ["alone", "ready"], errors
+        assert "user_allow_other" in said[0]["message"]

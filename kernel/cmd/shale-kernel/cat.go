@@ -28,10 +28,13 @@ func runCat(args []string) error {
 	defer d.Close()
 	entry, ok := d.Tree.Lookup(paths[1])
 	if !ok {
-		return fmt.Errorf("%s: no file %q in it", paths[0], paths[1])
+		return fmt.Errorf("%s: no file %q in it: shale piece ls lists its files", paths[0], paths[1])
 	}
-	if entry.Type != unixfs.File {
-		return fmt.Errorf("%s: %q is a %s", paths[0], paths[1], entry.Type)
+	switch entry.Type {
+	case unixfs.Directory:
+		return fmt.Errorf("%s: %q is a directory: name a file in it, which shale piece ls lists", paths[0], paths[1])
+	case unixfs.Symlink:
+		return fmt.Errorf("%s: %q is a symlink to %q: name that", paths[0], paths[1], entry.Target)
 	}
 	reader := unixfs.NewReader(d.Source, d.Tree, unixfs.FirstTouch)
 	buf := make([]byte, 1<<20)

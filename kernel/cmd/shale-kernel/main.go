@@ -31,7 +31,7 @@ func main() {
 		os.Exit(2)
 	}
 	if err := cmd.run(os.Args[2:]); err != nil {
-		fmt.Fprintf(os.Stderr, "shale-kernel %s: %v\n", os.Args[1], err)
+		fmt.Fprintf(os.Stderr, "shale-kernel %s: %s\n", os.Args[1], advised(err))
 		if errors.Is(err, errUsage) {
 			os.Exit(2)
 		}

@@ -19,14 +19,14 @@ import (
 )
 
 func init() {
-	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs] [--while-stdin]", runMount}
+	commands["mount"] = command{"mount a dataset read-only: --source SOURCE [--with SOURCE]… --dir DIR [--root CID] [--index FILE] [--verify first-touch|always|never] [--proofs] [--alone] [--while-stdin]", runMount}
 }
 
 // garbage is by how many per cent the heap of a mount grows before it is collected.
 const garbage = 20
 
 // An event is one line on stdout: "waiting" while a server sends nothing before the mount is ready, "rebuilt" if there was an
-// index that couldn't be used, "ready" once, "fault" for each leaf that cannot be read truthfully, and for a source that
+// index that couldn't be used, "alone" if no other user can read the mount, "ready" once, "fault" for each leaf that cannot be read truthfully, and for a source that
 // changes. SIGHUP says that the sources were checked: those that were replaced are read from then on, each leaf is verified
 // anew, and its fault told again.
 type event struct {
@@ -47,6 +47,7 @@ func runMount(args []string) error {
 	option := datasetFlags(flags)
 	verifyName := flags.String("verify", "first-touch", "")
 	withProofs := flags.Bool("proofs", false, "")
+	alone := flags.Bool("alone", false, "") // rather for this user alone than not at all
 	whileStdin := flags.Bool("while-stdin", false, "")
 	if _, err := parseArgs(flags, args); err != nil {
 		return err
@@ -115,6 +116,9 @@ func runMount(args []string) error {
 			return err
 		}
 		mounted, err = mount.WithProofs(*dir, d.Tree, reader, &mount.Proofs{Source: d.Source, Piece: proof, OnFault: onFault})
+	} else if why := mount.MayShare(); why != nil && *alone {
+		send(events, event{Event: "alone", Message: "nobody but you can read it: " + why.Error()})
+		mounted, err = mount.ForOneself(*dir, d.Tree, reader)
 	} else {
 		mounted, err = mount.At(*dir, d.Tree, reader)
 	}

@@ -96,7 +96,7 @@ func checkOutside(dir, out string) error {
 		return err
 	}
 	if info, err := os.Stat(realDir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s: not a directory", dir)
+		return fmt.Errorf("%s: not a directory: name the folder to pack", dir)
 	}
 	realOut, err := filepath.EvalSymlinks(filepath.Dir(out))
 	if err != nil {

@@ -10,6 +10,7 @@ from shale.client.api import Hit, ProviderApi
 from shale.client.discovery import MAX_AT_ONCE, Door, Found
 from shale.errors import ShaleError
 from shale.market.offer import Dataset, Entry, Offer
+from shale.market.words import missing, split
 
 MAX_FILES = 8
 
@@ -24,12 +25,24 @@ class Held:
     files: tuple[Entry, ...] = ()
 
 
-async def search(found: Sequence[Found], words: str, door: Door = ProviderApi) -> list[Held]:
+@dataclass(frozen=True, slots=True)
+class ByOffer:
+    """A provider that was searched by its offer alone, which names few files, and why."""
+
+    name: str
+    provider: str
+    why: str
+
+
+async def search(found: Sequence[Found], text: str, door: Door = ProviderApi) -> tuple[list[Held], list[ByOffer]]:
     """The datasets that fit every word, the most widely held first; without words, all of them.
 
-    Each provider searches its own files. One that doesn't answer is searched by what its offer says.
+    Each provider searches its own files. One that doesn't answer is searched by what its offer says, and comes back
+    too. Raises InputRefused for words that nobody searches for.
     """
+    words = split(text)
     gate = asyncio.Semaphore(MAX_AT_ONCE)
+    unasked: list[ByOffer] = []
 
     async def ask(item: Found) -> list[Hit]:
         if not words:
@@ -37,31 +50,28 @@ async def search(found: Sequence[Found], words: str, door: Door = ProviderApi) -
         async with gate:
             try:
                 async with door(item.record.endpoint) as api:
-                    return await api.datasets(words)
-            except ShaleError:
+                    return await api.datasets(text)
+            except ShaleError as error:
+                unasked.append(ByOffer(item.signed.offer.name, item.record.operator, error.message))
                 return _by_offer(item.signed.offer, words)
 
     answers = await asyncio.gather(*(ask(item) for item in found))
-    return _merged(list(zip(found, answers, strict=True)))
+    return _merged(list(zip(found, answers, strict=True))), sorted(unasked, key=lambda one: (one.name, one.provider))
 
 
 def fits(dataset: Dataset, words: str) -> bool:
     """Whether every word stands in the dataset's own texts: its name, description and CIDs."""
-    own = " ".join(
-        (dataset.name, dataset.description, dataset.root, dataset.piece, *(piece.cid for piece in dataset.pieces))
-    ).casefold()
-    return all(word in own for word in words.casefold().split())
+    return not missing(dataset, tuple(words.casefold().split()))
 
 
-def _by_offer(offer: Offer, words: str) -> list[Hit]:
+def _by_offer(offer: Offer, words: tuple[str, ...]) -> list[Hit]:
     hits = []
     for dataset in offer.datasets:
+        rest = missing(dataset, words)
         files = tuple(
-            entry
-            for entry in dataset.entries
-            if all(word in entry.path.casefold() for word in words.casefold().split())
+            entry for entry in dataset.entries if all(word in entry.path.casefold() for word in rest or words)
         )
-        if files or fits(dataset, words):
+        if files or not rest:
             hits.append(Hit(dataset.root, len(files), files[:MAX_FILES]))
     return hits
 

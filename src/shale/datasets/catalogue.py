@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from shale.datasets.kernel import Listed
+from shale.datasets.kernel import Outline
 from shale.errors import InputRefused
 from shale.market.offer import MAX_ENTRIES, Dataset, Entry
 from shale.units import Cid
@@ -19,23 +17,15 @@ def check_name(name: str) -> None:
         raise InputRefused("that cannot name a dataset", f"give 1 to {_MAX_NAME} printable characters")
 
 
-def describe(name: str, root: Cid, piece: Cid, listing: Iterable[Listed]) -> Dataset:
+def describe(name: str, root: Cid, piece: Cid, outline: Outline) -> Dataset:
     """The dataset with its sums and its top entries; of more than an offer may list, the smallest are left out."""
-    sums: dict[str, tuple[int, int]] = {}
-    for file in listing:
-        top, slash, _ = file.path.partition("/")
-        label = top + slash or name  # a dataset may be one bare file, whose path is empty
-        files, size = sums.get(label, (0, 0))
-        sums[label] = (files + 1, size + file.size)
-    entries = [Entry(_shown(label), files, size) for label, (files, size) in sums.items()]
-    largest = sorted(entries, key=lambda entry: -entry.size)[:MAX_ENTRIES]
     return Dataset(
         name=name,
         root=root,
         piece=piece,
-        size=sum(entry.size for entry in entries),
-        files=sum(entry.files for entry in entries),
-        entries=tuple(sorted(largest, key=lambda entry: entry.path)),
+        size=outline.size,
+        files=outline.files,
+        entries=tuple(Entry(_shown(top.path), top.files, top.size) for top in outline.top[:MAX_ENTRIES]),
     )
 
 

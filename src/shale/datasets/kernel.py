@@ -1,18 +1,19 @@
-"""The kernel's dataset commands as typed calls: pack, commp, index, ls, cat, mount, materialise."""
+"""The kernel's dataset commands as typed calls: pack, commp, index, ls, outline, cat, mount, materialise."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from shale.datasets.mountinfo import clear_dead
-from shale.datasets.run import Progress, Source, answer, events, run, source_text
+from shale.datasets.run import Progress, Source, answer, events, lines, run, source_text
 from shale.errors import Unavailable
 from shale.units import Cid
 
@@ -48,6 +49,25 @@ class Listed:
     size: int
     cid: Cid
     target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A top entry of a dataset: a file or symlink, or a directory, with a slash, and what is below it."""
+
+    path: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A dataset in short: `size` bytes in `files`, its largest top entries, and path and size of its first files."""
+
+    files: int
+    size: int
+    top: tuple[Top, ...]
+    first: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ async def pack(folder: Path, out: Path, progress: Progress | None = None, *, for
 
     A file at `out` is replaced by `force` only.
     """
-    total = await asyncio.to_thread(_size_below, folder) if progress else 0
+    total = await _size_below(folder) if progress else 0
     raw = await answer(["pack", _path(folder), _path(out), "--json", *(["--force"] if force else [])], progress, total)
     return Packed(
         Cid(raw["root"]),
@@ -146,17 +166,48 @@ async def ls(
 
     `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
     """
-    arguments = ["ls", *_pieces(source, also, root, index), "--json"]
-    try:
-        async with asyncio.timeout(timeout):
-            raw = await answer(arguments)
-    except TimeoutError:
-        raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
-    return tuple(
-        Listed(str(e["path"]), str(e["type"]), int(e["size"]), Cid(e["cid"]), e.get("target"))
-        for e in raw
-        if empty or e["type"] != "directory"
-    )
+    found: list[Listed] = []
+    await listing(source, found.extend, root, also=also, index=index, empty=empty, timeout=timeout)
+    return tuple(found)
+
+
+async def listing(
+    source: Source,
+    take: Callable[[list[Listed]], None],
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    empty: bool = False,
+    timeout: float = 600.0,
+) -> None:
+    """The same, handed to `take` some at a time: there may be millions."""
+
+    def wanted(entries: list[Listed]) -> None:
+        take([entry for entry in entries if empty or entry.type != "directory"])
+
+    arguments = ["ls", *_pieces(source, also, root, index), "--lines"]
+    await _within(timeout, source, lines(arguments, _listed, wanted))
+
+
+async def outline(
+    source: Source,
+    root: Cid | None = None,
+    *,
+    also: Sequence[Source] = (),
+    index: Path | None = None,
+    top: int,
+    first: int,
+    timeout: float = 600.0,
+) -> Outline:
+    """A dataset in short, with at most `top` of its top entries and `first` of its files. Raises as `ls` does."""
+    read: list[dict[str, Any]] = []
+    arguments = ["outline", *_pieces(source, also, root, index), "--top", str(top), "--first", str(first)]
+    await _within(timeout, source, lines(arguments, dict, read.extend))
+    sums, *rest = read
+    tops = tuple(Top(str(e["path"]), int(e["files"]), int(e["size"])) for e in rest if "files" in e)
+    paths = tuple((str(e["path"]), int(e["size"])) for e in rest[len(tops) :])
+    return Outline(int(sums["files"]), int(sums["size"]), tops, paths)
 
 
 async def cat(
@@ -186,15 +237,19 @@ async def mount(
 ) -> None:
     """Mount a dataset read-only at an existing folder until it is unmounted or this call is cancelled.
 
+    All users can read it; where this one may not let them, nobody but he can, unless it is with `proofs`.
+
     `report` is told ``{"event": "waiting"}`` for a server, ``{"event": "rebuilt"}`` if there was an index that
-    could not be used, ``{"event": "ready"}``, and then of each fault: a block that is missing, corrupt or
-    unreadable, a source that has changed. However this process ends, killed too, the mount ends with it; and if
-    the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at ``data`` in the
-    folder, beside ``proofs``.
+    could not be used, ``{"event": "alone"}``, ``{"event": "ready"}``, and then of each fault: a block that is
+    missing, corrupt or unreadable, a source that has changed. However this process ends, killed too, the mount
+    ends with it; and if the kernel's is killed, what it leaves mounted is detached. With `proofs` the dataset is at
+    ``data`` in the folder, beside ``proofs``.
     """
     arguments = ["mount", *_pieces(source, also, root, index, first="--source"), "--dir", _path(folder)]
     try:
-        await events([*arguments, "--verify", verify, *(["--proofs"] if proofs else []), "--while-stdin"], report)
+        await events(
+            [*arguments, "--verify", verify, *(["--proofs"] if proofs else ["--alone"]), "--while-stdin"], report
+        )
     finally:
         await asyncio.shield(clear_dead(folder))
 
@@ -218,6 +273,18 @@ async def materialise(
     return Materialised(Cid(raw["root"]), int(raw["files"]), int(raw["size"]))
 
 
+async def _within(timeout: float, source: Source, work: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(timeout):
+            await work
+    except TimeoutError:
+        raise Unavailable(f"listing {source} took over {timeout:g} s", "try again") from None
+
+
+def _listed(raw: Any) -> Listed:
+    return Listed(str(raw["path"]), str(raw["type"]), int(raw["size"]), Cid(raw["cid"]), raw.get("target"))
+
+
 def _pieces(
     source: Source, also: Sequence[Source], root: Cid | None, index: Path | None = None, first: str | None = None
 ) -> list[str]:
@@ -236,11 +303,25 @@ def _path(path: Path) -> str:
     return str(path.absolute())
 
 
-def _size_below(folder: Path) -> int:
+async def _size_below(folder: Path) -> int:
     """The bytes of the plain files below a folder, as far as they can be seen."""
-    total = 0
-    for base, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += (Path(base) / name).lstat().st_size
+    stop = Event()
+    try:
+        return await asyncio.to_thread(_summed, folder, stop)
+    finally:
+        stop.set()  # a thread can't be cancelled, and the program would wait for it
+
+
+def _summed(folder: Path, stop: Event) -> int:
+    total, folders = 0, [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if stop.is_set():
+                    return total
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    with suppress(OSError):
+                        total += entry.stat(follow_symlinks=False).st_size
     return total

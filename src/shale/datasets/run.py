@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shale.datasets.progress import report_reads
 from shale.errors import Refused, Unavailable
 from shale.paths import binary
 from shale.process import put_down
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and their expected total."""
@@ -28,11 +30,13 @@ Waiting = Callable[[str, int], None]
 
 _waiting: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
-_READING = frozenset(("inspect", "verify", "ls", "cat", "commp", "index", "materialise", "pad", "unpad"))
-"""The kernel's commands that read sources: with --progress they tell what they wait for too."""
+_TELLING = frozenset(
+    ("inspect", "verify", "ls", "outline", "cat", "commp", "index", "materialise", "pad", "unpad", "audit")
+)
+"""The kernel's commands that read: with --progress they tell how far they are, and what they wait for."""
 
-_MAX_OUTPUT = 256 << 20
-"""Of a listing: a piece may hold millions of files, and its author is not the provider."""
+_MAX_OUTPUT = 16 << 20
+"""Of an answer in one piece: its author is whoever made the dataset."""
 _MAX_LINE = 1 << 16
 _GRACE = 5.0
 _SCHEME = re.compile(r"(https?|sector|park|aggregate):")
@@ -66,13 +70,38 @@ async def answer(arguments: Sequence[str], progress: Progress | None = None, tot
     return _parsed(output, arguments[0])
 
 
+async def lines(arguments: Sequence[str], read: Callable[[Any], T], take: Callable[[list[T]], None]) -> None:
+    """Hand what `read` makes of each line of JSON that a run writes to `take`, some at a time, however many there are.
+
+    They are read in a thread, a line at a time, so that whoever else is served by this loop waits for none of it.
+    """
+
+    def parsed(some: list[bytes]) -> list[T]:
+        return [read(_parsed(line, arguments[0])) for line in some]
+
+    async def consume(stream: asyncio.StreamReader) -> bytes:
+        pending = b""
+        while chunk := await stream.read(1 << 16):
+            *some, pending = (pending + chunk).split(b"\n")
+            if len(pending) > _MAX_LINE:
+                raise Unavailable(f"the kernel's answer to {arguments[0]} is malformed", "run make install again")
+            if some:
+                take(await asyncio.to_thread(parsed, some))
+        return b""
+
+    try:
+        await _run(arguments, consume, fine=(0,))
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
 async def events(arguments: Sequence[str], report: Callable[[Mapping[str, Any]], None]) -> None:
     """Report each line of JSON that a long run writes, until it ends. Cancelling ends it as its caller would.
 
     Its standard input is a pipe that ends with this process, however that ends.
     """
 
-    async def lines(stream: asyncio.StreamReader) -> bytes:
+    async def each(stream: asyncio.StreamReader) -> bytes:
         while True:
             try:
                 if not (line := await stream.readline()):
@@ -83,7 +112,7 @@ async def events(arguments: Sequence[str], report: Callable[[Mapping[str, Any]],
             if isinstance(value, dict):
                 report(value)
 
-    await _run(arguments, lines, stdin=asyncio.subprocess.PIPE, fine=(0, -signal.SIGTERM))
+    await _run(arguments, each, stdin=asyncio.subprocess.PIPE, fine=(0, -signal.SIGTERM))
 
 
 async def run(
@@ -112,7 +141,7 @@ async def _run(
     fine: Sequence[int],
 ) -> bytes | None:
     waiting = _waiting.get()
-    told = (progress is not None and not total) or (waiting is not None and arguments[0] in _READING)
+    told = arguments[0] in _TELLING and (waiting is not None or (progress is not None and not total))
     process = await asyncio.create_subprocess_exec(
         binary("shale-kernel"),
         arguments[0],

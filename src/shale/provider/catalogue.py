@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,13 +12,12 @@ from pathlib import Path
 from shale.clock import Clock
 from shale.datasets import kernel
 from shale.datasets.catalogue import check_name, describe
-from shale.datasets.kernel import Listed
 from shale.datasets.reach import servers_of
 from shale.datasets.run import Progress
 from shale.datasets.scan import Expected, Scanned, Skipped, Sought, scan, sector_of
 from shale.datasets.stamp import local_file, stamp
 from shale.errors import Closed, Refused, ShaleError, Unavailable
-from shale.market.offer import Claim, Piece
+from shale.market.offer import MAX_ENTRIES, Claim, Piece
 from shale.provider.claims import Claims, Register
 from shale.provider.groups import Described, Group, Wanted, groups, pieces_of
 from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
@@ -28,6 +26,7 @@ from shale.units import Cid
 
 _NODE = "the Lotus node"
 _SERVERS_AT_ONCE = 4
+_STAMPS_AT_ONCE = 8
 
 
 class Catalogue:
@@ -215,19 +214,18 @@ class Catalogue:
             raise Refused(f"f0{register.miner} has no live claim in this sector (--unclaimed takes its CARs anyhow)")
         return Sought(pieces, others=wanted.unclaimed)
 
-    async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, list[tuple[str, int]]]:
+    async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, Sequence[tuple[str, int]]]:
         """Read all of a group and hash every block: its index goes to `scratch`; what it is comes back, unclaimed."""
         faults = await self._faults_of(group)
-        before = [await stamp(source) for source in group.sources]
+        before = await _stamps(group.sources)
         indexed = await kernel.index(group.sources, scratch, group.root, progress)
         pieces = pieces_of(group, indexed)
-        if [await stamp(source) for source in group.sources] != before:
+        if await _stamps(group.sources) != before:
             raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
-        listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
-        # A million files take seconds, in which the daemon has leases to serve.
-        piece = pieces[indexed.root_piece].cid
-        described = await asyncio.to_thread(describe, group.name, indexed.root, piece, listing)
-        files = await asyncio.to_thread(_searchable, described.name, listing)
+        outline = await kernel.outline(
+            group.sources[0], indexed.root, also=group.sources[1:], index=scratch, top=MAX_ENTRIES, first=MAX_SEARCHED
+        )
+        described = describe(group.name, indexed.root, pieces[indexed.root_piece].cid, outline)
         now = self._clock.now()
         item = Item(
             replace(
@@ -246,7 +244,7 @@ class Catalogue:
             blocks_at=now,
             faults=faults,
         )
-        return item, files
+        return item, outline.first
 
     async def _faults_of(self, group: Group) -> int:
         """How many faults were noted until now of what these sources are known as."""
@@ -288,10 +286,21 @@ class Catalogue:
         return copy
 
 
+async def _stamps(sources: Sequence[str]) -> list[str]:
+    """Their stamps, some asked for at once. Raises as the first that fails."""
+    gate = asyncio.Semaphore(_STAMPS_AT_ONCE)
+
+    async def one(source: str) -> str:
+        async with gate:
+            return await stamp(source)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(one(source)) for source in sources]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in asked]
+
+
 def _as_known(why: str) -> dict[str, str]:
     return {"notice": f"claims are as they were last known: {why}"}
-
-
-def _searchable(name: str, listing: Sequence[Listed]) -> list[tuple[str, int]]:
-    """Path and size of the files that a search may find; a dataset that is one bare file has its name for a path."""
-    return heapq.nsmallest(MAX_SEARCHED, ((file.path or name, file.size) for file in listing))

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from shale.datasets.driver_socket import driver_socket
+from shale.datasets.sharing import check_sharing
 from shale.errors import ConfigError, Unavailable
 from shale.keeping import keep
 from shale.market.lease import LeaseState
@@ -38,6 +39,7 @@ async def serve(
 
     `step` is told of each step of the start as it begins.
     """
+    check_sharing()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

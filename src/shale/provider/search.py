@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
 from shale.clock import Clock, SystemClock
-from shale.errors import InputRefused, Unavailable
+from shale.errors import Unavailable
 from shale.market.offer import Dataset, Entry
+from shale.market.words import missing, split
 from shale.provider import books
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store
 from shale.provider.turns import Turns, name_of
 from shale.units import Cid
 
-MAX_WORDS = 8
-MAX_TEXT = 200
 SHOWN_FILES = 8
 MOST_COUNTED = 1000
 SECONDS = 5.0
@@ -63,10 +61,7 @@ class Search:
         return [match for match in matches if match is not None]
 
     async def _match(self, dataset: Dataset, words: tuple[str, ...]) -> Match | None:
-        own = " ".join(
-            (dataset.name, dataset.description, dataset.root, dataset.piece, *(piece.cid for piece in dataset.pieces))
-        ).casefold()
-        rest = tuple(word for word in words if word not in own)
+        rest = missing(dataset, words)
         matched, files = await self._files(dataset.root, rest or words)
         return Match(dataset, matched, files) if matched or not rest else None
 
@@ -82,11 +77,3 @@ class Search:
             count = (await connection.execute(select(func.count()).select_from(few))).scalar_one()
             shown = await connection.execute(fitting.order_by(table.c.number).limit(SHOWN_FILES)) if count else ()
             return count, tuple(Entry(row.path, 1, row.size) for row in shown)
-
-
-def split(text: str) -> tuple[str, ...]:
-    """The words of a query, without their case. Raises InputRefused."""
-    words = tuple(dict.fromkeys(text.casefold().split()))
-    if len(text) > MAX_TEXT or len(words) > MAX_WORDS or not re.sub(r"\s", "", text).isprintable():
-        raise InputRefused("that can't be searched for", f"give at most {MAX_WORDS} words of {MAX_TEXT} characters")
-    return words

@@ -12,7 +12,7 @@ import pytest
 from shale.client.api import ProviderApi
 from shale.client.discovery import Found
 from shale.client.searching import Held, fits, search
-from shale.errors import Unavailable
+from shale.errors import InputRefused, Unavailable
 from shale.market.offer import Claim, Dataset, Entry, Piece, canonical, offer_from_contents, offer_to_json
 from shale.units import Cid
 
@@ -61,7 +61,8 @@ async def test_answers_of_all_providers_are_merged_by_root(bench: Any) -> None:
     one = provider(bench, "http://a.example", listed("root1", "one"))
     two = provider(bench, "http://b.example", listed("root1", "one"), listed("root2", "two"))
     door = Asked({"http://a.example": hits("root1"), "http://b.example": hits("root1", "root2", matched=12)})
-    held = await search([one, two], "csv", door.open)
+    held, by_offer = await search([one, two], "csv", door.open)
+    assert by_offer == []
     assert names(held) == [("root1", ["http://a.example", "http://b.example"]), ("root2", ["http://b.example"])]
     assert (held[0].matched, held[0].files) == (12, (Entry("train/a.csv", 1, 5),))
 
@@ -69,21 +70,23 @@ async def test_answers_of_all_providers_are_merged_by_root(bench: Any) -> None:
 async def test_what_a_provider_finds_but_does_not_offer_is_not_shown(bench: Any) -> None:
     one = provider(bench, "http://a.example", listed("root1", "one"))
     door = Asked({"http://a.example": hits("root1", "root1", "stolen")})
-    assert names(await search([one], "csv", door.open)) == [("root1", ["http://a.example"])]
+    assert names((await search([one], "csv", door.open))[0]) == [("root1", ["http://a.example"])]
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b'{"datasets": 7}', b'{"datasets": [{}]}', httpx.ReadTimeout("slow")])
 async def test_a_provider_that_cannot_search_is_searched_by_its_offer(bench: Any, answer: Any) -> None:
     one = provider(bench, "http://a.example", listed("root1", "Digits", "handwritten"), listed("root2", "other"))
     door = Asked({"http://a.example": answer})
-    assert names(await search([one], "HANDWRITTEN digits", door.open)) == [("root1", ["http://a.example"])]
-    (first, _) = await search([one], "train", door.open)
+    held, by_offer = await search([one], "HANDWRITTEN digits", door.open)
+    assert names(held) == [("root1", ["http://a.example"])]
+    assert [(one.name, bool(one.why)) for one in by_offer] == [("http://a.example", True)]
+    (first, _), _ = await search([one], "train", door.open)
     assert first.files == (Entry("train/", 1, 9),)
 
 
 async def test_without_words_nobody_is_asked(bench: Any) -> None:
     one = provider(bench, "http://a.example", listed("root1", "one"))
-    assert names(await search([one], "", Asked({}).open)) == [("root1", ["http://a.example"])]
+    assert names((await search([one], "", Asked({}).open))[0]) == [("root1", ["http://a.example"])]
 
 
 async def test_a_flood_of_hits_is_cut_off() -> None:
@@ -103,6 +106,38 @@ async def test_words_go_to_the_provider_as_they_are() -> None:
     async with Asked({"http://a.example": answer}).open("http://a.example") as api:
         await api.datasets("a&b=c #é %")
     assert seen == ["a&b=c #é %"]
+
+
+async def test_what_a_provider_refuses_is_told_beside_what_its_offer_says(bench: Any) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        error = {"code": "unavailable", "message": "the search took too long", "hint": "give other words"}
+        return httpx.Response(503, stream=httpx.ByteStream(json.dumps({"error": error}).encode()))
+
+    one = provider(bench, "http://a.example", listed("root1", "digits"))
+    held, by_offer = await search([one], "digits", Asked({"http://a.example": refuse}).open)
+    assert names(held) == [("root1", ["http://a.example"])]
+    assert [one.why for one in by_offer] == ["the provider says: the search took too long"]
+
+
+@pytest.mark.parametrize("words", ["a b c d e f g h i", "x" * 201, "a\x00"])
+async def test_words_that_no_provider_takes_are_refused_before_any_is_asked(bench: Any, words: str) -> None:
+    one = provider(bench, "http://a.example", listed("root1", "digits"))
+    with pytest.raises(InputRefused, match="can't be searched for"):
+        await search([one], words, Asked({}).open)
+
+
+async def test_words_of_an_offer_may_stand_partly_in_its_name_and_partly_in_a_file(bench: Any) -> None:
+    one = provider(bench, "http://a.example", listed("root1", "digits"))
+    (held,), _ = await search([one], "digits train", Asked({"http://a.example": b"<html>"}).open)
+    assert held.files == (Entry("train/", 1, 9),)
+
+
+def test_a_short_word_is_not_looked_for_in_cids() -> None:
+    dataset = listed("root1", "Digits")
+    assert "dxte7vzl" in PIECE
+    assert fits(dataset, "dxte7vzl")
+    assert not fits(dataset, "dxte7vz")
+    assert fits(dataset, "digi")
 
 
 def test_a_dataset_fits_by_its_cids_too() -> None:

@@ -10,10 +10,15 @@ from shale.client.cli.context import run_async
 from shale.client.cli.output import console, plain
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
     from shale.datasets.run import Progress
 
 T = TypeVar("T")
 
+_NARROW = 60
+"""Columns below which there is no bar, and the rest has room."""
 _AGAIN = 10
 """After how many seconds a line that stays is written once more."""
 
@@ -35,25 +40,10 @@ def _shown(title: str, what: str, work: Callable[[Progress | None], Awaitable[T]
     if not sys.stderr.isatty():
         return run_async(silent)
 
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    amount = (
-        (MofNCompleteColumn(), TextColumn(what)) if what else (DownloadColumn(binary_units=True), TransferSpeedColumn())
-    )
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *amount, TimeRemainingColumn())
-
     from shale.datasets.run import telling_of_waits
 
     async def with_bar() -> T:
-        with Bar(*columns, console=console(stderr=True), transient=True) as bar:
+        with made(what, console(stderr=True)) as bar:
             task = bar.add_task(title, total=None)
             before = -1
 
@@ -68,6 +58,34 @@ def _shown(title: str, what: str, work: Callable[[Progress | None], Awaitable[T]
                 return await work(progress)
 
     return run_async(with_bar)
+
+
+def made(what: str, screen: Console) -> Bar:
+    """The bar of work that counts so many of `what`, or bytes; a narrow screen gets what tells most."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar
+    from rich.table import Column
+
+    narrow = screen.width < _NARROW
+    name = Column(no_wrap=True, overflow="ellipsis", ratio=1) if narrow else None
+    done = (MofNCompleteColumn(), TextColumn(what)) if what else (DownloadColumn(binary_units=True),)
+    # A terminal that has no room for all keeps what tells most: what it is, how far, and until when.
+    speed = () if narrow or what else (TransferSpeedColumn(),)
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=name),
+        *(() if narrow else (BarColumn(),)),
+        *done,
+        *speed,
+        TimeRemainingColumn(compact=narrow),
+    )
+    return Bar(*columns, console=screen, transient=True, expand=narrow)
 
 
 def watched(work: Callable[[], Coroutine[Any, Any, T]], *, writing: bool = False) -> T:
@@ -98,8 +116,12 @@ class WaitLine:
     def __init__(self, *, stays: bool = False) -> None:
         self._stays = stays
         self._shown = False
+        self._last = ("", 0)
 
     def tell(self, host: str, seconds: int) -> None:
+        if (host, seconds) == self._last:
+            return  # told by another of the requests to that server
+        self._last = (host, seconds)
         if not self._stays:
             sys.stderr.write(f"\r\x1b[K{waits(host, seconds)}")
         elif not self._shown or seconds % _AGAIN == 0:

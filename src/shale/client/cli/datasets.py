@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from shale.client.cli.context import Context, json_option, run_async
-from shale.client.cli.output import console, emit
+from shale.client.cli.output import console, emit, plain
 from shale.units import format_bytes
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from shale.client.searching import Held
+
+_MOST_TOLD = 10
+"""Of the providers that could not be asked."""
 
 
 @click.command()
@@ -23,10 +26,17 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
     """List the datasets that providers hold; with WORDS those whose name, description, CIDs or files fit all."""
     from shale.client.cli.ls import search
     from shale.client.searching import search as look
+    from shale.market.words import split
 
-    found, _ = search(Context())
     wanted = " ".join(words)
-    held = run_async(lambda: look(found, wanted))
+    split(wanted)
+    found, _ = search(Context())
+    held, unasked = run_async(lambda: look(found, wanted))
+    for one in unasked[:_MOST_TOLD]:
+        line = f"{one.name} ({one.provider}) was searched by its offer alone: {one.why}"
+        click.echo(plain(line), err=True)
+    if len(unasked) > _MOST_TOLD:
+        click.echo(f"and so were {len(unasked) - _MOST_TOLD} more", err=True)
     if as_json:
         emit([_json(item) for item in held])
         return

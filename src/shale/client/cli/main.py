@@ -90,6 +90,11 @@ def run(arguments: list[str]) -> int:
     except ShaleError as error:
         _show(as_json, error.code, error.message, error.hint)
         return error.exit_status
+    except UnicodeEncodeError:
+        if not any("\udc80" <= char <= "\udcff" for argument in arguments for char in argument):
+            raise
+        _show(as_json, "refused", "an argument is not UTF-8", "give it in UTF-8")
+        return 1
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         _show(as_json, "closed", "interrupted", "")

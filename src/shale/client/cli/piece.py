@@ -95,13 +95,23 @@ def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> N
     """List the files, symlinks and empty directories of a dataset, by path."""
     from shale.datasets import kernel
 
-    files = watched(lambda: kernel.ls(source, _cid(root), also=also, empty=True))
+    begun = False
+
+    def show(files: list[Listed]) -> None:
+        nonlocal begun
+        for file in files:
+            if as_json:
+                print(",\n" if begun else "[", json.dumps(_entry(file), ensure_ascii=False), sep="", end="")
+            else:
+                mark = (
+                    "/" if file.type == "directory" else f" -> {plain(file.target)}" if file.target is not None else ""
+                )
+                print(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
+            begun = True
+
+    watched(lambda: kernel.listing(source, show, _cid(root), also=also, empty=True), writing=True)
     if as_json:
-        emit([_entry(file) for file in files])
-        return
-    for file in files:
-        mark = "/" if file.type == "directory" else f" -> {plain(file.target)}" if file.target is not None else ""
-        click.echo(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
+        print("]" if begun else "[]")
 
 
 @group.command()
@@ -151,13 +161,17 @@ def commp(source: str, as_json: bool) -> None:
 def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, verify: str, as_json: bool) -> None:
     """Mount a dataset read-only at DIR, an empty folder, until Ctrl-C or an unmount.
 
-    A block that is missing or corrupt is an I/O error for its reader, and a line here.
+    Both are its good end: the exit status is 0. A block that is missing or corrupt is an I/O error for its reader, and
+    a line here.
     """
     from shale.datasets import kernel
 
     line = WaitLine()
+    is_mounted = False
 
     def report(event: Mapping[str, Any]) -> None:
+        nonlocal is_mounted
+        is_mounted = is_mounted or event.get("event") == "ready"
         if event.get("event") == "waiting":
             if sys.stderr.isatty():
                 line.tell(str(event.get("host", "")), int(event.get("seconds", 0)))
@@ -166,12 +180,17 @@ def mount(source: str, folder: Path, also: tuple[str, ...], root: str | None, ve
         if as_json:
             print(json.dumps(event), flush=True)
         elif event.get("event") == "ready":
-            click.echo(f"mounted at {folder}: Ctrl-C unmounts it", err=True)
+            click.echo(f"mounted at {plain(str(folder))}: Ctrl-C unmounts it", err=True)
         else:
             click.echo(plain(str(event.get("message", ""))), err=True)
 
     try:
         run_async(lambda: kernel.mount(source, folder, _cid(root), also=also, verify=verify, report=report))
+    except KeyboardInterrupt:
+        if not is_mounted:
+            raise
+        # As it was told to: it is unmounted by now.
+        click.echo(f"{chr(10) if sys.stderr.isatty() else ''}unmounted {plain(str(folder))}", err=True)
     finally:
         line.clear()
 
@@ -196,7 +215,9 @@ def materialise(source: str, folder: Path, also: tuple[str, ...], root: str | No
     if as_json:
         emit({"root": written.root, "files": written.files, "size": written.size})
         return
-    click.echo(f"{folder}  {written.files} file{'' if written.files == 1 else 's'}, {format_bytes(written.size)}")
+    click.echo(
+        f"{plain(str(folder))}  {written.files} file{'' if written.files == 1 else 's'}, {format_bytes(written.size)}"
+    )
 
 
 def _entry(file: Listed) -> dict[str, Any]:

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
+
+def _only_one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    if len(given) > 1:
+        raise InputRefused("a lease has one dataset", "give --dataset once, and rent another container for the other")
+    return given[0] if given else None
+
+
 _OPTIONS = (
-    click.option("--dataset", metavar="CID[:/MOUNT]", help="The dataset, and where it is mounted (/data)."),
+    click.option(
+        "--dataset",
+        metavar="CID[:/MOUNT]",
+        multiple=True,
+        callback=_only_one,
+        help="The dataset, and where it is mounted (/data). A lease has one.",
+    ),
     click.option("--cpus", default="1", show_default=True, help="CPUs, such as 0.5 or 4."),
     click.option("--memory", default="1Gi", show_default=True, help="Memory, such as 512Mi or 8Gi."),
     click.option("--gpus", default=0, show_default=True, type=click.IntRange(0, 64), help="Whole GPUs."),

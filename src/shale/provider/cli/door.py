@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shale.errors import ConfigError, Unavailable, from_wire
+from shale.errors import ConfigError, InputRefused, Unavailable, from_wire
 from shale.paths import Home
 
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
@@ -18,6 +18,7 @@ def ask(method: str, path: str, body: dict[str, Any] | None = None, timeout: flo
     """The daemon's answer. Raises what it answers as an error, and ConfigError when it doesn't run."""
     import httpx
 
+    _check_text(path, body)
     try:
         with _client(timeout) as client:
             answer = client.request(method, f"http://provider{path}", json=body or {})
@@ -36,6 +37,7 @@ def follow(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """
     import httpx
 
+    _check_text(path, body)
     try:
         with (
             _client(None) as client,
@@ -56,6 +58,14 @@ def follow(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     except (httpx.HTTPError, ValueError):
         pass
     raise Unavailable("the daemon has gone in the middle of it", "see its log, and try again")
+
+
+def _check_text(path: str, body: dict[str, Any] | None) -> None:
+    """Raises InputRefused for arguments that are no text: the daemon takes UTF-8 alone."""
+    try:
+        f"{path}{json.dumps(body, ensure_ascii=False)}".encode()
+    except UnicodeEncodeError:
+        raise InputRefused("an argument is not UTF-8", "give a path of UTF-8, that of a symlink perhaps") from None
 
 
 def _client(timeout: float | None) -> Any:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _NARROW = 100
 """Columns below which the bar makes room for what it is of."""
+_LEAST = 60
+"""Columns below which there is no bar."""
 _TURN = "waiting for its turn"
 _RESULTS = ("added", "sound", "faulty", "unread", "skipped")
 
@@ -134,12 +136,12 @@ def _bar() -> Progress:
     from rich.table import Column
 
     console = Console(stderr=True, highlight=False)
-    narrow = console.width < _NARROW
+    narrow, least = console.width < _NARROW, console.width < _LEAST
     columns = (
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
-        BarColumn(bar_width=12 if narrow else 24),
+        *(() if least else (BarColumn(bar_width=12 if narrow else 24),)),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        *(() if least else (TransferSpeedColumn(),)),
         TimeRemainingColumn(compact=True),
     )
     # What is printed goes where it belongs, by _say: rich would send the standard output to this console too.
