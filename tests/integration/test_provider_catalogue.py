@@ -205,15 +205,16 @@ async def test_a_piece_that_is_gone_for_a_while_is_offered_again_when_it_is_back
     assert await room.offered() == [sample.root]
 
 
-async def test_a_sector_that_gets_another_piece_stays_offered(room: Room, sample: Sample, tmp_path: Path) -> None:
+async def test_a_sector_whose_piece_is_no_longer_unsealed_is_not_offered(
+    room: Room, sample: Sample, tmp_path: Path
+) -> None:
     sector = tmp_path / "s-t01000-7"
     await padded(sample, sector, "4MiB")
     await room.add(sector, unclaimed=True)
-    await padded(await pack_sample(tmp_path, 2), sector, "0")
-    await room.lookout.look()
-    assert await room.offered() == [sample.root]
     sector.write_bytes(sector.read_bytes()[: 8 << 20][:-1])
-    await room.lookout.look()
+    for _ in range(3):
+        await room.lookout.look()
+        await room.renewal.settled()
     assert await room.offered() == []
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from shale.clock import Clock
 from shale.datasets import kernel
@@ -77,34 +78,55 @@ class Catalogue:
             raise Closed(f"there is no dataset {root}", "see shale provider datasets list")
         async with self._register("", report) as register:
             for item in items:
-                listing = item.listing
-                group = Group(
-                    item.sources,
-                    listing.name,
-                    tuple(Expected(frozenset({piece.cid}), "the catalogue says") for piece in listing.pieces),
-                    listing.root,
-                    Described(listing.description, listing.licence, listing.signer),
-                )
+                root, copy = item.listing.root, item.copy
                 try:
-                    await self._take(group, register, report, is_new=False)
+                    await self._take(_group_of(item), register, report, is_new=False)
                 except Refused as error:
-                    at = self._clock.now()
-                    await self.shelf.report_fault(
-                        listing.root, error.message, at, sources=item.sources, precise=True, replace=True
-                    )
-                    report({"faulty": listing.root, "copy": item.copy, "why": error.message})
+                    await self._found_bad(item, error)
+                    report({"faulty": root, "copy": copy, "why": error.message})
                 except Unavailable as error:  # nothing is known of it: it is as it was
-                    report({"unread": listing.root, "copy": item.copy, "why": error.message})
+                    report({"unread": root, "copy": copy, "why": error.message})
+                except Closed:  # it was taken out meanwhile
+                    continue
                 else:
-                    self._sound(listing.root, item.sources)
-                    report({"sound": listing.root, "copy": item.copy})
+                    self._sound(root, item.sources)
+                    report({"sound": root, "copy": copy})
+
+    async def renew(self, item: Item) -> None:
+        """Read a copy again, and put it on the shelf anew, or note what is bad of it.
+
+        Raises Unavailable where nothing is known of it: a server doesn't answer, or it changed while it was read.
+        """
+
+        def report(line: dict[str, Any]) -> None:
+            return
+
+        before = await _stamps(item.sources)
+        async with self._register("", report) as register:
+            try:
+                await self._take(_group_of(item), register, report, is_new=False)
+            except Refused as error:
+                if await _stamps(item.sources) != before:
+                    raise Unavailable(f"{item.sources[0]} changed while it was read", "it is tried again") from None
+                await self._found_bad(item, error)
+            except Closed:
+                return
+            else:
+                self._sound(item.listing.root, item.sources)
+
+    async def _found_bad(self, item: Item, error: Refused) -> None:
+        at = self._clock.now()
+        await self.shelf.report_fault(
+            item.listing.root, error.message, at, sources=item.sources, precise=True, replace=True
+        )
 
     async def remove(self, root: str, copy: int | None = None) -> None:
         """Take a dataset out, or one copy of it. Raises Closed if it isn't there."""
-        gone = [item for item in await self.shelf.copies(root) if copy in (None, item.copy)]
-        await self.shelf.remove(root, copy)
-        for item in gone:
-            (self._indexes / index_name(root, item.copy)).unlink(missing_ok=True)
+        async with self._writing:  # whoever adds it again at the same moment has his index left alone
+            gone = [item for item in await self.shelf.copies(root) if copy in (None, item.copy)]
+            await self.shelf.remove(root, copy)
+            for item in gone:
+                (self._indexes / index_name(root, item.copy)).unlink(missing_ok=True)
 
     async def sweep(self) -> None:
         """Clear up what a crash left: indexes half written, and of datasets that were removed."""
@@ -148,6 +170,8 @@ class Catalogue:
             async with self._writing:
                 if is_new:
                     item = await self._told_before(item, group)
+                elif group.sources not in [known.sources for known in await self.shelf.copies(item.listing.root)]:
+                    raise Closed(f"{item.listing.root} was removed while it was read", "add it again")
                 copy = await self._keep(item, files)
                 if is_new and group.is_named:
                     await self.shelf.describe(item)
@@ -281,11 +305,30 @@ class Catalogue:
         return [known.get(piece.cid) for piece in pieces]
 
     async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> int:
-        """On the shelf first: without its index a dataset is slower to mount, an index without a dataset is litter."""
-        assert item.index is not None, "as it was read"
-        copy = await self.shelf.add(item, self._clock.now(), files)
-        item.index.replace(self._indexes / index_name(item.listing.root, copy))
-        return copy
+        """The index first: one without a dataset is litter, a dataset without its index has no proof to show."""
+        scratch, root = item.index, item.listing.root
+        assert scratch is not None, "as it was read"
+
+        def place(copy: int) -> None:
+            scratch.replace(self._indexes / index_name(root, copy))
+
+        return await self.shelf.add(item, self._clock.now(), files, place)
+
+
+def _group_of(item: Item) -> Group:
+    """A copy as what it was added as."""
+    listing = item.listing
+    return Group(
+        item.sources,
+        listing.name,
+        tuple(Expected(frozenset({piece.cid}), "the catalogue says") for piece in listing.pieces),
+        listing.root,
+        Described(listing.description, listing.licence, listing.signer),
+    )
+
+
+async def _stamps(sources: Sequence[str]) -> list[str]:
+    return [await stamp(source) for source in sources]
 
 
 def _as_known(why: str) -> dict[str, str]:
