@@ -29,6 +29,7 @@ from shale.units import Cid
 
 _NODE = "the Lotus node"
 _SERVERS_AT_ONCE = 4
+_STAMPS_AT_ONCE = 8
 
 
 class Catalogue:
@@ -242,10 +243,10 @@ class Catalogue:
     async def _read(self, group: Group, scratch: Path, progress: Progress) -> tuple[Item, list[tuple[str, int]]]:
         """Read all of a group and hash every block: its index goes to `scratch`; what it is comes back, unclaimed."""
         faults = await self._faults_of(group)
-        before = [await stamp(source) for source in group.sources]
+        before = await _stamps(group.sources)
         indexed = await kernel.index(group.sources, scratch, group.root, progress)
         pieces = pieces_of(group, indexed)
-        if [await stamp(source) for source in group.sources] != before:
+        if await _stamps(group.sources) != before:
             raise Refused(f"{group.shown} changed while it was read", "add it when it is whole")
         listing = await kernel.ls(group.sources[0], indexed.root, also=group.sources[1:], index=scratch)
         # A million files take seconds, in which the daemon has leases to serve.
@@ -328,7 +329,19 @@ def _group_of(item: Item) -> Group:
 
 
 async def _stamps(sources: Sequence[str]) -> list[str]:
-    return [await stamp(source) for source in sources]
+    """What each is like now. Raises Refused or Unavailable with why one can't be read."""
+    turns = asyncio.Semaphore(_STAMPS_AT_ONCE)
+
+    async def one(source: str) -> str:
+        async with turns:
+            return await stamp(source)
+
+    tasks = [asyncio.create_task(one(source)) for source in sources]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _as_known(why: str) -> dict[str, str]:
