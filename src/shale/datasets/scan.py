@@ -65,10 +65,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What can't be a dataset, and why; the reason names the offset where there is one."""
+    """What can't be a dataset, why, and what to do; the reason names the offset where there is one."""
 
     source: str
     why: str
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ async def _sector(path: Path, seek: Seek, found: Scanned, progress: Progress | N
                 try:
                     size, claimed = await room.size_at(at)
                 except ShaleError as error:
-                    found.skipped.append(Skipped(source, f"offset {at}: {error.message}"))
+                    found.skipped.append(Skipped(source, f"offset {at}: {error.message}", error.hint))
                     free, wrong = max(free, at + _LEAST), wrong + 1
                     if wrong == MAX_WRONG:
                         raise Refused(f"it holds over {MAX_WRONG} places that only look like a CAR") from None
@@ -180,7 +181,7 @@ async def _sector(path: Path, seek: Seek, found: Scanned, progress: Progress | N
     except TimeoutError:
         found.skipped.append(Skipped(source, f"looking through it took over {SECONDS:g} s"))
     except ShaleError as error:
-        found.skipped.append(Skipped(source, error.message))
+        found.skipped.append(Skipped(source, error.message, error.hint))
     except OSError as error:
         found.skipped.append(Skipped(source, f"it can't be read ({error.strerror})"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shale.clock import Clock
-from shale.datasets import kernel
+from shale.datasets import kernel, sources
 from shale.datasets.catalogue import check_name, describe
 from shale.datasets.kernel import Listed
 from shale.datasets.reach import servers_of
@@ -20,11 +20,11 @@ from shale.datasets.run import Progress
 from shale.datasets.scan import Expected, Scanned, Skipped, Sought, scan, sector_of
 from shale.datasets.stamp import local_file, stamp
 from shale.errors import Closed, Refused, ShaleError, Unavailable
-from shale.market.offer import Claim, Piece
+from shale.market.offer import MAX_DATASETS, Claim, Piece
 from shale.provider.claims import Claims, Register
 from shale.provider.groups import Described, Group, Wanted, groups, pieces_of
-from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
-from shale.provider.waiting import Report, reached, waiting
+from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, full, index_name
+from shale.provider.waiting import Report, reached, reason, waiting
 from shale.units import Cid
 
 _NODE = "the Lotus node"
@@ -62,9 +62,10 @@ class Catalogue:
             found = await self._scan(wanted, register, report)
             for group in await groups(wanted, found.candidates, report, self._reading):
                 try:
+                    await self._check_room(group)
                     item, copy = await self._take(group, register, report, is_new=True)
                 except ShaleError as error:
-                    report({"skipped": ", ".join(group.sources), "why": error.message})
+                    report({"skipped": ", ".join(group.sources)} | reason(error))
                 else:
                     self._sound(item.listing.root, item.sources)
                     report({"added": item.listing.root, "copy": copy})
@@ -84,9 +85,9 @@ class Catalogue:
                     await self._take(_group_of(item), register, report, is_new=False)
                 except Refused as error:
                     await self._found_bad(item, error)
-                    report({"faulty": root, "copy": copy, "why": error.message})
+                    report({"faulty": root, "copy": copy} | reason(error))
                 except Unavailable as error:  # nothing is known of it: it is as it was
-                    report({"unread": root, "copy": copy, "why": error.message})
+                    report({"unread": root, "copy": copy} | reason(error))
                 except Closed:  # it was taken out meanwhile
                     continue
                 else:
@@ -181,6 +182,17 @@ class Catalogue:
                 scratch.unlink(missing_ok=True)
         return item, copy
 
+    async def _check_room(self, group: Group) -> None:
+        """Raises Refused when the shelf is full, before all of a new dataset is read."""
+        items = await self.shelf.all()
+        roots = {item.listing.root for item in items}
+        if len(roots) < MAX_DATASETS or group.sources in [item.sources for item in items]:
+            return
+        # Of what is here already it may be a copy more.
+        root = group.root or (await sources.inspect(group.sources[0])).root
+        if root not in roots:
+            raise full()
+
     async def _scan(self, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
         found = Scanned()
         for text in wanted.sources:
@@ -188,12 +200,12 @@ class Catalogue:
             try:
                 some = await self._look(text, wanted, register, report)
             except ShaleError as error:
-                found.skipped.append(Skipped(text, error.message))
+                found.skipped.append(Skipped(text, error.message, error.hint))
                 continue
             found.candidates += some.candidates
             found.skipped += some.skipped
         for skipped in found.skipped:
-            report({"skipped": skipped.source, "why": skipped.why})
+            report({"skipped": skipped.source} | reason(Refused(skipped.why, skipped.hint)))
         return found
 
     async def _look(self, text: str, wanted: Wanted, register: Register | None, report: Report) -> Scanned:

@@ -125,9 +125,7 @@ class Shelf:
             roots = select(books.copies.c.root).distinct()
             known = set((await connection.execute(roots)).scalars())
             if len(known) >= MAX_DATASETS and root not in known:
-                raise Refused(
-                    f"the shelf holds {MAX_DATASETS} datasets", "remove one with shale provider datasets remove"
-                )
+                raise full()
             others = await self._copies(connection, root)
             same = next((other for other in others if other.sources == item.sources), None)
             if same is None and len(others) >= MAX_COPIES:
@@ -282,6 +280,14 @@ class Shelf:
         doubt = self._doubts.get((row.root, row.copy), "")
         index = None if self._indexes is None else self._indexes / index_name(row.root, row.copy)
         return Item(listing, places, index, row.fault, row.fault_at, row.copy, row.blocks_at, row.faults, doubt)
+
+
+def full() -> Refused:
+    """No further dataset can be taken; a copy more of one that is here can."""
+    return Refused(
+        f"there are {MAX_DATASETS} datasets here already, as many as an offer may list",
+        "remove one with shale provider datasets remove CID",
+    )
 
 
 async def _is_there(item: Item) -> bool:
