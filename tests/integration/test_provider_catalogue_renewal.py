@@ -194,6 +194,22 @@ async def test_a_mount_that_could_not_use_the_index_has_it_made_again_but_not_wi
     await room.renewal.doubt(sample.root, ("elsewhere.car",), "another copy")
 
 
+async def test_an_index_that_goes_right_after_it_was_made_is_made_again_at_the_next_look(
+    room: Room, sample: Sample, sector: Path, tmp_path: Path
+) -> None:
+    await padded(await pack_sample(tmp_path, 2), sector, "0")
+    for _ in range(2):
+        await room.lookout.look()
+    await room.renewal.settled()
+    assert await room.offered() == [sample.root]
+    for _ in range(2):
+        (room.indexes / sample.root).unlink()
+        await room.lookout.look()
+        await room.renewal.settled()
+        assert await fits(room, sample.root)
+        assert await room.offered() == [sample.root]
+
+
 async def test_a_crash_between_index_and_books_is_healed(
     room: Room, sample: Sample, sector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ RETRY_SECONDS = 300.0
 _AT_ONCE = 2
 
 Key = tuple[Cid, int]
+Mark = tuple[int, int, int] | None
 
 
 class Renewal:
@@ -43,7 +44,7 @@ class Renewal:
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
         self._under_way: set[Key] = set()
         self._failed_until: dict[Key, float] = {}
-        self._made_until: dict[Key, float] = {}
+        self._made: dict[Key, tuple[float, Mark]] = {}
 
     async def consider(self, item: Item, stamps: Mapping[str, str], *, hindered: bool, moved: bool) -> None:
         """A copy was looked at. `stamps` are those of its files now.
@@ -61,7 +62,10 @@ class Renewal:
         # Another fault than that of having changed is of the bytes: it goes by a check that a person asks for.
         if (not doubt and not moved) or (item.fault and not (moved and item.fault == CHANGED)):
             return
-        wait = max(self._failed_until.get(key, 0.0), 0.0 if moved else self._made_until.get(key, 0.0))
+        wait = self._failed_until.get(key, 0.0)
+        made_until, made = self._made.get(key, (0.0, None))
+        if not moved and made is not None and made == await _mark(item):
+            wait = max(wait, made_until)  # the index that was made is itself of no use: not again and again
         if self._clock.steady() >= wait:
             self._under_way.add(key)
             self._waiting.put_nowait(item)
@@ -92,7 +96,7 @@ class Renewal:
             Trouble(f"reading dataset {item.listing.root} again", self._clock, log).note(error)
             self._failed_until[key] = self._clock.steady() + RETRY_SECONDS
         else:
-            self._made_until[key] = self._clock.steady() + RETRY_SECONDS
+            self._made[key] = self._clock.steady() + RETRY_SECONDS, await _mark(item)
         finally:
             self._under_way.discard(key)
             self._waiting.task_done()
@@ -118,6 +122,14 @@ class Renewal:
         if not why:
             self._fitting[key] = seen
         return why
+
+
+async def _mark(item: Item) -> Mark:
+    """What tells the copy's index from another; None if it has none."""
+    try:
+        return None if item.index is None else await asyncio.to_thread(mark_of, item.index)
+    except OSError:
+        return None
 
 
 def _key(item: Item) -> Key:
