@@ -98,12 +98,17 @@ def padded(raw: bytes) -> bytes:
 
 def commitment(piece: bytes) -> str:
     """Piece CID, version 1, of a padded piece."""
+    return text_of(bytes.fromhex("0181e203922020") + _root_of(piece))
+
+
+def _root_of(piece: bytes) -> bytes:
+    """The root of the tree over a padded piece."""
     nodes = [piece[at : at + 32] for at in range(0, len(piece), 32)]
     while len(nodes) > 1:
         pairs = zip(nodes[::2], nodes[1::2], strict=True)
         digests = [hashlib.sha256(left + right).digest() for left, right in pairs]
         nodes = [digest[:31] + bytes([digest[31] & 0x3F]) for digest in digests]
-    return text_of(bytes.fromhex("0181e203922020") + nodes[0])
+    return nodes[0]
 
 
 def sector(path: Path, size: int, pieces: dict[int, bytes]) -> None:
@@ -116,6 +121,37 @@ def sector(path: Path, size: int, pieces: dict[int, bytes]) -> None:
         file.seek(size)
         trailer = _rle({at: len(piece) for at, piece in pieces.items()})
         file.write(trailer + len(trailer).to_bytes(4, "little"))
+
+
+def aggregate(pieces: list[bytes]) -> bytes:
+    """The raw bytes of a piece (FRC-0058) that holds these, each a raw piece, with their index at its end."""
+    each = max(len(padded(piece)) for piece in pieces)
+    whole = each
+    while whole < each * (len(pieces) + 1):
+        whole *= 2
+    entries = b""
+    out = bytearray(whole // 128 * 127)
+    for number, piece in enumerate(pieces):
+        at = number * each // 128 * 127
+        out[at : at + len(piece)] = piece
+        tree = padded(piece) + bytes(each - len(padded(piece)))
+        entry = _root_of(tree) + (number * each).to_bytes(8, "little") + each.to_bytes(8, "little")
+        check = bytearray(hashlib.sha256(entry + bytes(16)).digest()[:16])
+        check[15] &= 0x3F
+        entries += entry + check
+    share = whole // 2048 // 64
+    room = 64 * (4 if share <= 4 else 1 << (share.bit_length() - 1))
+    index = _unpadded(entries + bytes(room - len(entries)))
+    out[len(out) - len(index) :] = index
+    return bytes(out)
+
+
+def _unpadded(data: bytes) -> bytes:
+    """What fr32 made this of."""
+    bits = 0
+    for number, at in enumerate(range(0, len(data), 32)):
+        bits |= int.from_bytes(data[at : at + 32], "little") << (254 * number)
+    return bits.to_bytes(len(data) // 128 * 127, "little")
 
 
 def _rle(extents: dict[int, int]) -> bytes:

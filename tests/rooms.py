@@ -22,6 +22,7 @@ from shale.provider.claims import Claims
 from shale.provider.daemon import _bind_private, served
 from shale.provider.dataset_routes import DatasetRoutes
 from shale.provider.lookout import Lookout
+from shale.provider.renewal import Renewal
 from shale.provider.search import Search
 from shale.provider.shelf import Shelf
 from shale.provider.store import Store, sqlite_url
@@ -33,13 +34,18 @@ EPOCH = (ManualClock().now() - GENESIS) // 30
 class Room:
     """A catalogue behind its socket, and the client that a command is."""
 
-    shelf: Shelf
+    catalogue: Catalogue
     search: Search
     lookout: Lookout
+    renewal: Renewal
     client: httpx.AsyncClient
     indexes: Path
     lotus: str
     claims: Path
+
+    @property
+    def shelf(self) -> Shelf:
+        return self.catalogue.shelf
 
     async def ask(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         answer = await self.client.post(path, json=body)
@@ -91,8 +97,11 @@ async def open_room(tmp_path: Path, *, with_lotus: bool = True) -> AsyncIterator
                 transport=httpx.AsyncHTTPTransport(uds=str(door)), base_url="http://provider", timeout=60
             ) as client,
         ):
-            lookout = Lookout(shelf, catalogue.claims, clock)
-            yield Room(shelf, Search(store, shelf), lookout, client, indexes, lotus, claims)
+            renewal = Renewal(shelf, clock, catalogue.renew)
+            lookout = Lookout(shelf, catalogue.claims, clock, renewal)
+            renewing = asyncio.create_task(renewal.run())
+            yield Room(catalogue, Search(store, shelf), lookout, renewal, client, indexes, lotus, claims)
+            renewing.cancel()
     finally:
         await store.close()
         desk.cancel()

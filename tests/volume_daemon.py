@@ -18,13 +18,13 @@ from shale.units import Cid
 
 
 class Catalogue:
-    """Datasets by root and by piece."""
+    """Datasets by root and by piece; one whose file is away can't be offered."""
 
     def __init__(self, datasets: Mapping[str, Holding]) -> None:
         self._datasets = datasets
 
     async def find(self, cid: str) -> Holding:
-        if cid not in self._datasets:
+        if cid not in self._datasets or not Path(self._datasets[cid].sources[0]).exists():
             raise InputRefused(f"the dataset {cid} isn't here", "see the provider's datasets with shale ls")
         return self._datasets[cid]
 

@@ -66,8 +66,17 @@ type Result struct {
 	Slowest      float64 `json:"ms_slowest"` // of one leaf's reading
 }
 
+// What a Failure is.
+const (
+	// Wrong is an answer that contradicts the claim.
+	Wrong = "wrong"
+	// Unread is no answer: what isn't there, can't be read or takes too long neither proves nor disproves it.
+	Unread = "unread"
+)
+
 // A Failure is what contradicts the claim, or wasn't answered, and where.
 type Failure struct {
+	Kind   string `json:"kind"`
 	Path   string `json:"path"` // below the dataset's folder, or of a proof
 	Offset int64  `json:"offset"`
 	Reason string `json:"reason"`
@@ -170,7 +179,7 @@ func (a *auditor) membership(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fail := func(err error) (string, error) { return "", &Failure{"proofs/" + path, 0, err.Error()} }
+	fail := func(err error) (string, error) { return "", &Failure{Wrong, "proofs/" + path, 0, err.Error()} }
 	proof, err := inclusion.Parse(text)
 	if err != nil {
 		return fail(err)
@@ -214,13 +223,13 @@ func (a *auditor) read(ctx context.Context, in reading.Folder, path string, off 
 	var file *reading.FileError
 	switch {
 	case err == nil && len(data) > n:
-		return nil, &Failure{shown, off, fmt.Sprintf("%d bytes for the %d asked for", len(data), n)}
+		return nil, &Failure{Wrong, shown, off, fmt.Sprintf("%d bytes for the %d asked for", len(data), n)}
 	case err == nil:
 		return data, nil
 	case errors.As(err, &file):
-		return nil, &Failure{shown, off, "unreadable: " + file.Reason}
+		return nil, &Failure{Unread, shown, off, "unreadable: " + file.Reason}
 	case ctx.Err() == nil && patient.Err() != nil:
-		return nil, &Failure{shown, off, fmt.Sprintf("no answer within %v", a.options.ReadTimeout)}
+		return nil, &Failure{Unread, shown, off, fmt.Sprintf("no answer within %v", a.options.ReadTimeout)}
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}

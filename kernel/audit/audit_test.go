@@ -221,8 +221,8 @@ func TestUnreadableLeafIsRefused(t *testing.T) {
 		}
 		return data, err
 	}
-	if failure := w.refuted(t, "input/output error"); failure.Offset != 3<<20 {
-		t.Errorf("at %d", failure.Offset)
+	if failure := w.refuted(t, "input/output error"); failure.Offset != 3<<20 || failure.Kind != audit.Unread {
+		t.Errorf("%s at %d", failure.Kind, failure.Offset)
 	}
 }
 
@@ -300,11 +300,26 @@ func TestEndlessAnswersAreRefused(t *testing.T) {
 	}
 }
 
+func TestProofThatIsNotThereDisprovesNothing(t *testing.T) {
+	w := mixed(t)
+	w.tamper = func(in reading.Folder, path string, off int64, data []byte, err error) ([]byte, error) {
+		if path == "piece.json" {
+			return nil, &reading.FileError{Reason: "no such file or directory"}
+		}
+		return data, err
+	}
+	if failure := w.refuted(t, "no such file"); failure.Kind != audit.Unread {
+		t.Error(failure.Kind)
+	}
+}
+
 func TestProofOfAnotherPieceIsRefused(t *testing.T) {
 	w := mixed(t)
 	other := packed(t)
 	w.claim.Pieces = other.claim.Pieces
-	w.refuted(t, "not of "+other.claim.Pieces[0].CID.String())
+	if failure := w.refuted(t, "not of "+other.claim.Pieces[0].CID.String()); failure.Kind != audit.Wrong {
+		t.Error(failure.Kind)
+	}
 	// One of several pieces is enough: a root lies in one of a dataset's pieces.
 	w.claim.Pieces = append(w.claim.Pieces, mixed(t).claim.Pieces...)
 	if _, err := w.audit(5); err != nil {
@@ -340,7 +355,7 @@ func TestAnswersThatNeverComeAreRefusedInTime(t *testing.T) {
 		})
 		_, err := audit.Run(context.Background(), silent, w.claim, audit.Options{Sample: 10, ReadTimeout: time.Millisecond})
 		var failure *audit.Failure
-		if !errors.As(err, &failure) || !strings.Contains(failure.Reason, "no answer") {
+		if !errors.As(err, &failure) || !strings.Contains(failure.Reason, "no answer") || failure.Kind != audit.Unread {
 			t.Errorf("folder %d: %v", folder, err)
 		}
 	}

@@ -48,7 +48,7 @@ func (d *descent) failf(reason string, args ...any) error {
 	if path == "" {
 		path = "/"
 	}
-	return &Failure{path, d.at, fmt.Sprintf(reason, args...)}
+	return &Failure{Wrong, path, d.at, fmt.Sprintf(reason, args...)}
 }
 
 func (d *descent) run(ctx context.Context) error {

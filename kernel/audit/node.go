@@ -60,7 +60,7 @@ func (a *auditor) node(ctx context.Context, id cid.Cid) (*node, error) {
 func (a *auditor) fetch(ctx context.Context, id cid.Cid) (*node, error) {
 	path := "blocks/" + id.String()
 	fail := func(err error) (*node, error) {
-		return nil, &Failure{"proofs/" + path, 0, strings.Join(strings.Fields(err.Error()), " ")}
+		return nil, &Failure{Wrong, "proofs/" + path, 0, strings.Join(strings.Fields(err.Error()), " ")}
 	}
 	hash, err := multihash.Decode(id.Hash())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shale-cloud/shale/kernel/piece"
+	"github.com/shale-cloud/shale/kernel/piece/inclusion"
 	"github.com/shale-cloud/shale/kernel/piece/source"
 	"github.com/shale-cloud/shale/kernel/unixfs"
 )
@@ -34,6 +35,8 @@ type Dataset struct {
 	Record *Record
 	// Unusable is why an index that was there wasn't used.
 	Unusable error
+	// proof is that of an index of this root, of the sources as they are now or not: who checks it trusts nobody.
+	proof *inclusion.Proof
 }
 
 // Open opens the pieces that texts name, in their order, and finds the dataset's tree: in the index at path, if that is
@@ -68,6 +71,9 @@ func Open(texts []string, root, path string) (*Dataset, error) {
 			return nil, err
 		}
 	}
+	if stored.record != nil && stored.record.Root == d.Tree.Root.CID.String() {
+		d.proof = stored.record.Proof
+	}
 	return d, nil
 }
 
@@ -93,12 +99,13 @@ func contentsBelow(dir *unixfs.Entry) (c Contents) {
 	return c
 }
 
-// Proof is the inclusion proof of the root's block in its piece, as JSON; nil without an index that has one.
+// Proof is the inclusion proof of the root's block in its piece, as JSON; nil without a whole index of this root that has
+// one. It stays true when the sources change, and says nothing of what they hold now.
 func (d *Dataset) Proof() ([]byte, error) {
-	if d.Record == nil || d.Record.Proof == nil {
+	if d.proof == nil {
 		return nil, nil
 	}
-	return json.Marshal(d.Record.Proof)
+	return json.Marshal(d.proof)
 }
 
 // Close closes the pieces.

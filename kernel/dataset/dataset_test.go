@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -275,5 +277,93 @@ func TestWhatCannotBeIndexedLeavesNoIndex(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+func TestTheProofOutlivesAChangeOfTheSource(t *testing.T) {
+	car, root := packed(t)
+	path, record := indexed(t, car)
+	if err := os.Chtimes(car, time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, car, root.String(), path)
+	if d.Unusable == nil {
+		t.Error("the index of another version was used")
+	}
+	want, err := json.Marshal(record.Proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Proof(); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v: %d bytes of a proof", err, len(got))
+	}
+}
+
+func TestTheProofOfAnotherRootIsNotShown(t *testing.T) {
+	car, _ := packed(t)
+	path, _ := indexed(t, car)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "other"), []byte("other"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root := repack(t, dir, car)
+	d := opened(t, car, root.String(), path)
+	if proof, err := d.Proof(); err != nil || proof != nil || d.Unusable == nil {
+		t.Errorf("%v: %d bytes of a proof, %v", err, len(proof), d.Unusable)
+	}
+}
+
+// untagged serves a file by ranges, and never says which version of it.
+func untagged(t *testing.T, content []byte) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(content))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/piece/x"
+}
+
+func TestTheIndexOfAServerThatTellsNoVersionsIsUsedAndItsBytesAreVerified(t *testing.T) {
+	car, _ := packed(t)
+	content, err := os.ReadFile(car)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := untagged(t, content)
+	path, _ := indexed(t, url)
+	d := opened(t, url, "", path)
+	if d.Record == nil {
+		t.Fatal(d.Unusable)
+	}
+	if proof, err := d.Proof(); err != nil || proof == nil {
+		t.Errorf("%v: no proof", err)
+	}
+	// Bytes that change without another size are found when they are fetched.
+	content[bytes.Index(content, []byte("small"))] ^= 1
+	d = opened(t, url, "", path)
+	e, _ := d.Tree.Lookup("a/small")
+	if _, err := unixfs.NewReader(d.Source, d.Tree, unixfs.FirstTouch).ReadAt(e, make([]byte, 5), 0); err == nil {
+		t.Error("a corrupt block was read")
+	}
+}
+
+func TestARecordIsReadWithoutItsSources(t *testing.T) {
+	car, root := packed(t)
+	path, _ := indexed(t, car)
+	if err := os.Remove(car); err != nil {
+		t.Fatal(err)
+	}
+	record, err := ReadRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record.Root != root.String() || record.Pieces[0].Source != car || !strings.HasPrefix(record.Pieces[0].Stamp, "file ") {
+		t.Errorf("%+v", record)
+	}
+	if err := os.Truncate(path, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadRecord(path); err == nil {
+		t.Error("half an index was taken for a whole one")
 	}
 }

@@ -76,6 +76,16 @@ func openIndex(path string) (*index, error) {
 	return x, nil
 }
 
+// ReadRecord is what the index at path says of its dataset, if all of it is whole. No source is looked at.
+func ReadRecord(path string) (*Record, error) {
+	x, err := openIndex(path)
+	if err != nil {
+		return nil, err
+	}
+	x.close()
+	return x.record, nil
+}
+
 func (x *index) close() {
 	if x.file != nil {
 		x.file.Close()

@@ -10,7 +10,8 @@ import (
 const maxStamp = 512
 
 // Stamp tells one version of a source's bytes from another without reading them: of a file its size, modification time
-// and inode, of a URL its size and ETag. It is empty if the source has no such mark.
+// and inode, of a URL its size and its ETag or Last-Modified. It is empty if the source has no such mark. Where a server
+// sends neither, equal stamps are no more than equal sizes: what is read is held against its CID at each fetch.
 func Stamp(src Source) string {
 	s, ok := bottom(src).(interface{ Stamp() string })
 	if !ok {

@@ -25,11 +25,12 @@ OTHER = Cid("baga6ea4seaqmfldjtozgne6adk7eve2vdxte7vzlivae7nzsbrawobo546zkijq")
 
 
 @asynccontextmanager
-async def mounted(sample: Sample, folder: Path) -> AsyncIterator[Folders]:
+async def mounted(sample: Sample, folder: Path, *, with_index: bool = True) -> AsyncIterator[Folders]:
     """The sample with its proofs, as a lease sees it."""
     view, ready = folder / "view", asyncio.Event()
     view.mkdir()
-    await kernel.index([sample.car], folder / "index")
+    if with_index:
+        await kernel.index([sample.car], folder / "index")
 
     def report(event: Mapping[str, Any]) -> None:
         if event["event"] == "ready":
@@ -110,10 +111,27 @@ async def test_verify_says_what_was_proven_and_fails_in_one_line(tmp_path: Path)
         done = await verify("--piece", OTHER)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("shale: error: proofs/piece.json: offset 0: ")
+        assert "not what was ordered" in done.stderr
         assert done.stderr.count("\n") == 1
         done = await verify("--piece", OTHER, "--json")
         assert done.returncode == 1
         assert json.loads(done.stdout)["failure"]["path"] == "proofs/piece.json"
+
+
+async def test_what_is_not_there_is_not_called_another_dataset(tmp_path: Path) -> None:
+    sample = await pack_sample(tmp_path)
+    async with mounted(sample, tmp_path, with_index=False) as folders:
+        words = ["verify", f"{folders.data}", "--proofs", f"{folders.proofs}", "--root", sample.root]
+        words += ["--piece", sample.piece]
+        shale = str(Path(sys.executable).with_name("shale"))
+        done = await asyncio.to_thread(subprocess.run, [shale, *words], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "piece.json: offset 0: unreadable: no such file" in done.stderr
+        assert "nothing is proven or disproven" in done.stderr
+        assert "not what was ordered" not in done.stderr
+        assert done.stderr.count("\n") == 1
+        done = await asyncio.to_thread(subprocess.run, [shale, *words, "--json"], capture_output=True, text=True)
+        assert json.loads(done.stdout)["failure"]["kind"] == "unread"
 
 
 async def test_an_image_with_nothing_in_it_is_audited_by_what_every_container_has(tmp_path: Path) -> None:

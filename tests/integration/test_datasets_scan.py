@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests import foreign
 from tests.cars import Sample, pack_sample
 
 from shale.datasets import kernel, scan, sources
@@ -28,6 +29,14 @@ def only(claims: dict[Cid, int]) -> scan.Seek:
 @pytest.fixture
 async def sample(tmp_path: Path) -> Sample:
     return await pack_sample(tmp_path)
+
+
+async def small(folder: Path, seed: int) -> Sample:
+    """A dataset of one small file."""
+    (folder / f"tree-{seed}").mkdir()
+    (folder / f"tree-{seed}" / "a").write_bytes(b"%d" % seed * 300)
+    packed = await kernel.pack(folder / f"tree-{seed}", folder / f"{seed}.car")
+    return Sample(folder / f"{seed}.car", packed.root, packed.piece, {})
 
 
 async def test_of_several_claimed_sizes_the_commitment_tells_which(sample: Sample, tmp_path: Path) -> None:
@@ -55,6 +64,57 @@ async def test_whoever_waits_for_the_commitment_of_a_claimed_size_sees_how_far_i
     assert found.candidates[0].source == f"sector:{sector}?offset=0&size={place.size}"
     assert told
     assert told[-1][0] == told[-1][1] > 0
+
+
+async def test_each_piece_inside_an_aggregate_is_found_and_none_goes_silently(tmp_path: Path) -> None:
+    park = tmp_path / "pk" / "piece"
+    park.mkdir(parents=True)
+    samples = [await small(tmp_path, seed) for seed in (1, 2, 3)]
+    whole = foreign.aggregate([sample.car.read_bytes() for sample in samples])
+    for name in ("s-t00-12", "several.car"):
+        (park / name).write_bytes(whole)
+    (park / "one.car").write_bytes(samples[0].car.read_bytes())
+    inside = [f"aggregate:park:{park}/s-t00-12#{number}" for number in range(3)]
+    found = await scan.scan(str(park.parent))
+    assert found.skipped == []
+    assert [candidate.source for candidate in found.candidates] == [
+        str(park / "one.car"), *inside, *(f"aggregate:{park}/several.car#{number}" for number in range(3))
+    ]  # fmt: skip
+    assert [candidate.name for candidate in found.candidates[1:3]] == ["s-t00-12 0", "s-t00-12 1"]
+    for text in (f"park:{park}/s-t00-12", str(park / "s-t00-12")):
+        assert [candidate.source for candidate in (await scan.scan(text)).candidates] == inside
+    assert [candidate.source for candidate in (await scan.scan(inside[1])).candidates] == [inside[1]]
+    for text, sample in zip(inside, samples, strict=True):
+        assert (await kernel.index([text], tmp_path / "index")).root == sample.root
+
+
+async def test_what_else_is_in_an_aggregate_of_a_sector_is_named(tmp_path: Path) -> None:
+    samples = [await small(tmp_path, seed) for seed in (1, 2)]
+    raw = tmp_path / "aggregate"
+    raw.write_bytes(foreign.aggregate([sample.car.read_bytes() for sample in samples]))
+    sector = tmp_path / "s-t01000-7"
+    place = await sources.pad(raw, sector, "8MiB", "0")
+    deal = await kernel.commp(raw)
+    found = await scan.scan(str(sector), only({deal.v1: place.size}))
+    source = f"sector:{sector}?offset=0&size={place.size}"
+    assert [candidate.source for candidate in found.candidates] == [source]
+    assert [skipped.source for skipped in found.skipped] == [f"aggregate:{source}#1"]
+
+
+async def test_a_broken_entry_of_an_aggregate_is_named_with_its_offset(tmp_path: Path) -> None:
+    samples = [await small(tmp_path, seed) for seed in (1, 2)]
+    whole = bytearray(foreign.aggregate([sample.car.read_bytes() for sample in samples]))
+    at = len(whole) - 1
+    while not whole[at]:
+        at -= 1
+    whole[at] ^= 1  # in the checksum of the last entry
+    path = tmp_path / "s-t00-12"
+    path.write_bytes(whole)
+    found = await scan.scan(str(path))
+    assert [candidate.source for candidate in found.candidates] == [f"aggregate:park:{path}#0"]
+    ((skipped),) = found.skipped
+    assert skipped.source == f"park:{path}"
+    assert "index entry 1" in skipped.why
 
 
 async def test_a_car_that_no_claim_of_the_sector_names_is_told_with_its_offset(sample: Sample, tmp_path: Path) -> None:

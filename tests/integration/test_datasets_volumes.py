@@ -18,6 +18,7 @@ import pytest_asyncio
 from tests.cars import Sample, pack_sample
 from tests.servers import hanging
 
+from shale.datasets import kernel
 from shale.datasets.fuse import FuseVolumes
 from shale.datasets.holding import Holding
 from shale.datasets.mountinfo import is_mounted
@@ -83,6 +84,29 @@ async def test_the_mount_holds_the_packed_bytes_and_cannot_be_written(volumes: F
 async def test_what_proves_the_dataset_stands_beside_it(volumes: FuseVolumes, sample: Sample) -> None:
     proofs = await volumes.hold(sample.holding, WHO) / "proofs"
     assert (proofs / "blocks" / sample.root).read_bytes() in sample.car.read_bytes()
+
+
+async def test_a_mount_that_cannot_use_its_index_says_so_and_shows_the_proof_as_long_as_there_is_one(
+    volumes: FuseVolumes, sample: Sample, tmp_path: Path
+) -> None:
+    told: list[Fault] = []
+    volumes.on_fault = told.append
+    index = tmp_path / "index"
+    await kernel.index([sample.car], index)
+    proof = volumes.place(sample.root) / "proofs" / "piece.json"
+    await volumes.hold(replace(sample.holding, index=index), WHO)
+    assert (proof.exists(), told) == (True, [])
+    await volumes.release(sample.root, WHO)
+    os.utime(sample.car, (1, 1))  # as it is when its file changed elsewhere
+    await volumes.hold(replace(sample.holding, index=index), WHO)
+    assert proof.exists()
+    await volumes.release(sample.root, WHO)
+    index.write_bytes(index.read_bytes()[:-1])
+    await volumes.hold(replace(sample.holding, index=index), WHO)
+    assert not proof.exists()
+    assert [(fault.kind, fault.sources) for fault in told] == [("index", (str(sample.car),))] * 2
+    assert "has changed since" in told[0].message
+    assert "checksum" in told[1].message
 
 
 async def test_the_mount_outlives_the_process_that_made_it(tmp_path: Path, sample: Sample) -> None:

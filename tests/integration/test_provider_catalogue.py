@@ -21,6 +21,7 @@ from shale.clock import ManualClock
 from shale.datasets import kernel, reach
 from shale.datasets.manifest import Manifest, ManifestPiece, manifest_to_json, sign
 from shale.errors import ShaleError, Unavailable
+from shale.provider import catalogue
 
 
 @pytest.fixture
@@ -136,6 +137,46 @@ async def test_what_is_not_there_or_not_a_source_is_left_out_by_name(room: Room,
     ]  # fmt: skip
 
 
+async def test_of_more_datasets_than_an_offer_lists_those_that_fit_are_taken_and_the_rest_named_unread(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MAX_DATASETS", 2)
+    folder = tmp_path / "cars"
+    folder.mkdir()
+    samples = [await pack_sample(tmp_path, seed) for seed in (1, 2, 3)]
+    for sample in samples:
+        sample.car.rename(folder / sample.car.name)
+    read: list[str] = []
+    index = kernel.index
+
+    async def counted(sources: Sequence[str], *more: Any) -> Any:
+        read.extend(sources)
+        return await index(sources, *more)
+
+    monkeypatch.setattr(kernel, "index", counted)
+    added, (left_out,) = await room.add(folder)
+    assert [item["root"] for item in added] == [sample.root for sample in samples[:2]]
+    assert left_out["skipped"] == str(folder / samples[2].car.name)
+    assert "datasets here already" in left_out["why"]
+    assert left_out["hint"] == "remove one with shale provider datasets remove CID"
+    assert left_out["skipped"] not in read
+    # What is here already needs no room: the same again, and a copy more.
+    shutil.copy(folder / samples[0].car.name, tmp_path / "copy.car")
+    added, none = await room.add(folder / samples[1].car.name, tmp_path / "copy.car")
+    assert (len(added), none) == (2, [])
+
+
+async def test_a_file_whose_name_names_no_dataset_is_left_out_with_what_to_do(
+    room: Room, sample: Sample, tmp_path: Path
+) -> None:
+    path = tmp_path / "cars" / "new\nline.car"
+    path.parent.mkdir()
+    sample.car.rename(path)
+    added, (left_out,) = await room.add(path.parent)
+    assert (added, left_out["skipped"]) == ([], str(path))
+    assert "printable characters" in left_out["hint"]
+
+
 async def test_a_dataset_over_two_pieces_is_added_by_its_root(room: Room, sample: Sample, tmp_path: Path) -> None:
     one, two = await two_pieces(sample, tmp_path)
     added, left_out = await room.add(one)
@@ -205,15 +246,16 @@ async def test_a_piece_that_is_gone_for_a_while_is_offered_again_when_it_is_back
     assert await room.offered() == [sample.root]
 
 
-async def test_a_sector_that_gets_another_piece_stays_offered(room: Room, sample: Sample, tmp_path: Path) -> None:
+async def test_a_sector_whose_piece_is_no_longer_unsealed_is_not_offered(
+    room: Room, sample: Sample, tmp_path: Path
+) -> None:
     sector = tmp_path / "s-t01000-7"
     await padded(sample, sector, "4MiB")
     await room.add(sector, unclaimed=True)
-    await padded(await pack_sample(tmp_path, 2), sector, "0")
-    await room.lookout.look()
-    assert await room.offered() == [sample.root]
     sector.write_bytes(sector.read_bytes()[: 8 << 20][:-1])
-    await room.lookout.look()
+    for _ in range(3):
+        await room.lookout.look()
+        await room.renewal.settled()
     assert await room.offered() == []
 
 

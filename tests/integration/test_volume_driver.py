@@ -136,6 +136,19 @@ def test_containers_share_one_mount_and_the_last_takes_it_away(stand: Stand) -> 
     assert stand.mounted() == []
 
 
+@pytest.mark.parametrize("tag", ["", ".mine", ".proofs.mine"])
+def test_a_container_that_ends_while_its_dataset_is_away_leaves_no_mount(stand: Stand, tag: str) -> None:
+    container = stand.start(f"{stand.sample.root}{tag}")
+    assert len(stand.mounted()) == 1
+    away = stand.sample.car.rename(stand.sample.car.with_suffix(".away"))
+    try:
+        docker("rm", "--force", container)
+        stand.containers.clear()
+        assert stand.mounted() == []
+    finally:
+        away.rename(stand.sample.car)
+
+
 def test_a_container_reads_on_while_the_daemon_is_killed_and_started_again(stand: Stand) -> None:
     container = stand.start(stand.sample.root)
     held = stand.holders()

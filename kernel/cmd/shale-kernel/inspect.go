@@ -10,18 +10,23 @@ import (
 )
 
 func init() {
-	commands["inspect"] = command{"say what a source is, without reading its blocks: SOURCE [--json]", runInspect}
+	commands["inspect"] = command{"say what a source is, without reading its blocks: SOURCE [--index-only] [--json]", runInspect}
 }
 
 func runInspect(args []string) error {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
 	asJSON := flags.Bool("json", false, "")
+	indexOnly := flags.Bool("index-only", false, "")
 	progressFlag(flags)
 	sources, err := parseArgs(flags, args, "SOURCE")
 	if err != nil {
 		return err
 	}
-	report, err := source.Inspect(sources[0])
+	inspect := source.Inspect
+	if *indexOnly {
+		inspect = source.InspectIndex
+	}
+	report, err := inspect(sources[0])
 	if err != nil {
 		return err
 	}

@@ -93,15 +93,12 @@ func Open(rawURL string, options Options) (*Source, error) {
 func (s *Source) Size() int64  { return s.pinned.Load().size }
 func (s *Source) Name() string { return s.name }
 
-// Stamp is the version that was opened, by the server's own mark of it.
+// Stamp is the version that was opened, by the server's own mark of it; of a server that marks none it is the size alone.
 func (s *Source) Stamp() string {
 	pinned := s.pinned.Load()
 	mark := pinned.etag
 	if mark == "" {
 		mark = pinned.modified
-	}
-	if mark == "" {
-		return ""
 	}
 	return fmt.Sprintf("url %d %s", pinned.size, mark)
 }

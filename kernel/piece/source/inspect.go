@@ -72,23 +72,43 @@ func (r *Report) orProblem(err error) (*Report, error) {
 	return r, nil
 }
 
-// contents looks for an aggregate first: the piece that stands first in one may be a CAR.
-func (r *Report) contents(src piece.Source) error {
+// InspectIndex reports the pieces inside an aggregate, and nothing else; of what is none it says so without looking further.
+func InspectIndex(text string) (*Report, error) {
+	r := &Report{Source: text, Roots: []string{}, MissingRoots: []string{}, Problems: []piece.Problem{}}
+	src, err := Open(text)
+	if err != nil {
+		return r.orProblem(err)
+	}
+	defer src.Close()
+	r.RawSize, r.PaddedSize = src.Size(), sector.PieceSize(src.Size())
+	_, err = r.index(src)
+	return r, err
+}
+
+// index looks for an aggregate.
+func (r *Report) index(src piece.Source) (found bool, err error) {
 	entries, broken, err := aggregate.Index(src)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, e := range entries {
 		r.Pieces = append(r.Pieces, ReportedPiece{e.Number, e.Piece.String(), e.Range})
 	}
 	for _, problem := range broken {
 		if _, err := r.orProblem(problem); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if len(entries) > 0 {
 		r.Format = "aggregate"
-		return nil
+	}
+	return len(entries) > 0, nil
+}
+
+// contents looks for an aggregate first: the piece that stands first in one may be a CAR.
+func (r *Report) contents(src piece.Source) error {
+	if found, err := r.index(src); found || err != nil {
+		return err
 	}
 	header, err := piece.CARHeader(src)
 	if header.Version == 0 {

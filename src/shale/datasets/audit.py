@@ -10,6 +10,9 @@ from typing import Any
 from shale.datasets.run import Progress, answer
 from shale.units import Cid
 
+PIECE_PROOF = "proofs/piece.json"
+"""The path by which a failure names the proof that the root lies in its piece."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPiece:
@@ -55,11 +58,15 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What contradicts the claim, or wasn't answered: a path of the dataset or of its proofs, and where in it."""
+    """What contradicts the claim, or wasn't answered: a path of the dataset or of its proofs, and where in it.
+
+    `kind` is `wrong`, or `unread`: what isn't there, can't be read or takes too long proves and disproves nothing.
+    """
 
     path: str
     offset: int
     reason: str
+    kind: str = "wrong"
 
     def __str__(self) -> str:
         return f"{self.path}: offset {self.offset}: {self.reason}"
@@ -83,7 +90,7 @@ async def audit(
     raw: dict[str, Any] = await answer(arguments, progress)
     if not raw["ok"]:
         failure = raw["failure"]
-        return Failure(str(failure["path"]), int(failure["offset"]), str(failure["reason"]))
+        return Failure(str(failure["path"]), int(failure["offset"]), str(failure["reason"]), str(failure["kind"]))
     return Proven(
         root=Cid(raw["root"]),
         piece=Cid(raw["piece"]) if raw["piece"] else None,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -120,8 +120,13 @@ class VolumeDriver:
 
     async def _volume(self, asked: Answer) -> Answer:
         name = _parsed(asked)
-        root = (await self._catalogue.find(name["cid"])).root
-        holders = (await self._volumes.holders()).get(root, ())
+        held = await self._volumes.holders()
+        # What is mounted is a volume, whatever the catalogue says of it by now: an engine that is told that there is
+        # none never unmounts it.
+        root = _held(held, asked["Name"], name["cid"])
+        if root is None:
+            root = (await self._catalogue.find(name["cid"])).root
+        holders = held.get(root, ())
         volume: Answer = {"Name": asked["Name"], "Status": {"root": root, "holders": len(holders)}}
         if holders:
             volume["Mountpoint"] = str(self._volumes.place(root) / (PROOFS if name["proofs"] else DATA))
@@ -144,6 +149,14 @@ def holder_of(volume: str, caller: str) -> str:
 def volume_of(holder: str) -> str | None:
     """The name of the volume that a holder is a mount of; None if no engine holds it."""
     return holder.removeprefix(_HOLDER).rpartition(":")[0] if holder.startswith(_HOLDER) else None
+
+
+def _held(held: Mapping[Cid, frozenset[str]], volume: str, cid: str) -> Cid | None:
+    """The root of the mounted dataset that a volume of this name is of; None if none is."""
+    for root, holders in held.items():
+        if root == cid or volume in map(volume_of, holders):
+            return root
+    return None
 
 
 def _endpoint(call: Callable[[Answer], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:

@@ -96,6 +96,8 @@ def fault_from(
     root: Cid, event: dict[str, Any], holders: frozenset[str] = frozenset(), sources: tuple[str, ...] = ()
 ) -> Fault | None:
     """The fault that an event of this mount tells of; None for any other event."""
+    if event.get("event") == "rebuilt":
+        return Fault(root, "index", printable(event.get("message"), 300), holders=holders, sources=sources)
     if event.get("event") != "fault":
         return None
     offset = event.get("offset")

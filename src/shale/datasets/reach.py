@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from shale.datasets.served import trusted
 from shale.datasets.stamp import innermost
 from shale.errors import Unavailable
 
@@ -68,6 +69,9 @@ async def _reach(server: str, url: str, attempt: Attempt) -> None:
 
 async def _first_byte(url: str) -> None:
     headers = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}
-    async with httpx.AsyncClient(timeout=SECONDS, headers=headers) as client, client.stream("GET", url) as answer:
+    async with (
+        httpx.AsyncClient(timeout=SECONDS, headers=headers, verify=trusted()) as client,
+        client.stream("GET", url) as answer,
+    ):
         async for _ in answer.aiter_raw():
             return

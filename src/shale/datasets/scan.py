@@ -15,8 +15,8 @@ from pathlib import Path
 
 from shale.datasets import kernel, sources
 from shale.datasets.naming import named_by_file, named_by_url
-from shale.datasets.run import Progress, is_source
-from shale.datasets.sources import Extent
+from shale.datasets.run import Progress, is_source, source_text
+from shale.datasets.sources import Extent, Inspection
 from shale.datasets.stamp import local_file
 from shale.errors import Refused, ShaleError
 from shale.units import Cid
@@ -28,6 +28,7 @@ MAX_PLACES = 1 << 16
 MAX_WRONG = 64
 """Places of a sector that begin as a CAR does and hold none."""
 SECONDS = 600.0
+_INDEXES_AT_ONCE = 4
 _SECTOR = re.compile(r"s-[tf]0([0-9]{1,18})-([0-9]{1,18})")
 _FOLDERS = ("unsealed", "piece")
 _LEAST = 128
@@ -65,10 +66,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What can't be a dataset, and why; the reason names the offset where there is one."""
+    """What can't be a dataset, why, and what to do; the reason names the offset where there is one."""
 
     source: str
     why: str
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ async def scan(text: str, seek: Seek = _anything, progress: Progress | None = No
             await _sector(Path(rest), seek, found, progress)
         else:
             found.candidates.append(Candidate(text, _name(text), _named(text)))
-        return found
+        return await _unfolded(found)
     path = Path(text)
     if not path.is_absolute():
         raise Refused(f"{text[:200]!r} is not an absolute path", "give the whole path")
@@ -106,7 +108,46 @@ async def scan(text: str, seek: Seek = _anything, progress: Progress | None = No
         await _file(path, seek, found, progress, named=True)
     else:
         raise Refused(f"{path} is not there", "give a CAR, an unsealed sector, a folder of them, or a source")
-    return found
+    return await _unfolded(found)
+
+
+async def _unfolded(found: Scanned) -> Scanned:
+    """The same with the pieces inside of aggregates in place of those: a CAR's reader would see the first one alone.
+
+    A piece of a sector is what is claimed: it stays as it is, and the others in it are named.
+    """
+    whole, skipped = Scanned(), list(found.skipped)
+    turns = asyncio.Semaphore(_INDEXES_AT_ONCE)
+
+    async def inside(candidate: Candidate) -> Inspection | None:
+        if local_file(candidate.source) is None or candidate.source.startswith("aggregate:"):
+            return None
+        try:
+            async with turns:
+                return await sources.inspect(candidate.source, index_only=True)
+        except ShaleError:
+            return None  # its reader says why
+
+    seen = await asyncio.gather(*map(inside, found.candidates))
+    for candidate, index in zip(found.candidates, seen, strict=True):
+        pieces = index.pieces if index is not None else ()
+        if len(pieces) > MAX_ENTRIES:
+            skipped.append(Skipped(candidate.source, f"it holds over {MAX_ENTRIES} pieces", "name them: aggregate:…#N"))
+            continue
+        if index is not None and pieces:
+            skipped += [Skipped(candidate.source, f"offset {p.offset}: {p.reason}") for p in index.problems]
+        texts = [f"aggregate:{source_text(candidate.source)}#{piece.number}" for piece in pieces]
+        if not pieces or candidate.source.startswith("sector:"):
+            whole.candidates.append(candidate)
+            skipped += [
+                Skipped(text, "it is inside a piece of this sector", "name it as a source") for text in texts[1:]
+            ]
+            continue
+        whole.candidates += [
+            Candidate(text, f"{candidate.name} {piece.number}") for text, piece in zip(texts, pieces, strict=True)
+        ]
+    whole.skipped = skipped
+    return whole
 
 
 def sector_of(source: str) -> int | None:
@@ -166,7 +207,7 @@ async def _sector(path: Path, seek: Seek, found: Scanned, progress: Progress | N
                 try:
                     size, claimed = await room.size_at(at)
                 except ShaleError as error:
-                    found.skipped.append(Skipped(source, f"offset {at}: {error.message}"))
+                    found.skipped.append(Skipped(source, f"offset {at}: {error.message}", error.hint))
                     free, wrong = max(free, at + _LEAST), wrong + 1
                     if wrong == MAX_WRONG:
                         raise Refused(f"it holds over {MAX_WRONG} places that only look like a CAR") from None
@@ -180,7 +221,7 @@ async def _sector(path: Path, seek: Seek, found: Scanned, progress: Progress | N
     except TimeoutError:
         found.skipped.append(Skipped(source, f"looking through it took over {SECONDS:g} s"))
     except ShaleError as error:
-        found.skipped.append(Skipped(source, error.message))
+        found.skipped.append(Skipped(source, error.message, error.hint))
     except OSError as error:
         found.skipped.append(Skipped(source, f"it can't be read ({error.strerror})"))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
+import ssl
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +23,7 @@ _HINT = "check the server"
 
 
 async def look(url: str, seconds: float) -> tuple[int, str]:
-    """The piece's size and the server's tag of its version; no wait for the server is longer than `seconds`.
+    """The piece's size and the server's tag of its version, which may be empty; no wait is longer than `seconds`.
 
     Raises Refused, or Unavailable where it may pass, with what keeps the piece from being read.
     """
@@ -31,13 +33,19 @@ async def look(url: str, seconds: float) -> tuple[int, str]:
         raise Refused(f"{shown(url)} is not an HTTP URL", "write http://HOST/piece/CID") from None
     if "@" in parts.netloc:
         raise Refused(f"{shown(url)}: a URL with a password in it is visible to every process", "take it out")
-    async with httpx.AsyncClient(timeout=seconds, headers=_HEADERS) as client:
+    async with httpx.AsyncClient(timeout=seconds, headers=_HEADERS, verify=trusted()) as client:
         for pause in PAUSES:
             try:
                 return await _look(client, url)
             except Unavailable:
                 await asyncio.sleep(pause)
         return await _look(client, url)
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """The certificates by which servers are known: read once, which takes longer than to ask a server."""
+    return httpx.create_ssl_context()
 
 
 def shown(source: str) -> str:
@@ -77,7 +85,7 @@ def _checked_hop(first: httpx.Request, following: httpx.Request, hops: int) -> h
 
 def _read(answer: httpx.Response) -> tuple[int, str]:
     status, headers = answer.status_code, answer.headers
-    tag = headers.get("etag", "")[:_MAX_TAG]
+    tag = (headers.get("etag") or headers.get("last-modified", ""))[:_MAX_TAG]
     told = headers.get("content-range", "")
     if status == 416 and told == "bytes */0":
         return 0, tag

@@ -81,9 +81,12 @@ class Padded:
     source: str
 
 
-async def inspect(source: Source) -> Inspection:
-    """Look at a source. What is malformed in it are problems; Refused is raised for one that can't be opened."""
-    raw = await answer(["inspect", source_text(source), "--json"])
+async def inspect(source: Source, *, index_only: bool = False) -> Inspection:
+    """Look at a source. What is malformed in it are problems; Refused is raised for one that can't be opened.
+
+    With `index_only` just the pieces inside an aggregate are told, which takes two reads however large it is.
+    """
+    raw = await answer(["inspect", source_text(source), *(["--index-only"] if index_only else []), "--json"])
     return Inspection(
         source=str(raw["source"]),
         format=str(raw["format"]),

@@ -14,6 +14,8 @@ from shale.units import Cid
 DATA, PROOFS = "data", "proofs"
 """The two folders of a mount: the dataset's files, and the blocks that prove them."""
 MAX_HOLDER = 512
+CHANGED = "a piece of the dataset has changed under its mount: each of its blocks is verified anew"
+"""What a fault of the kind `changed` says to clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,9 @@ class Fault:
     """What went wrong in a mounted dataset; what it says of path, block and offset is printable and short.
 
     `kind` is `missing`, `corrupt` or `unreadable` for a block that could not be read truthfully (its reader got an
-    error), `changed` for a piece that was written to, replaced or removed under its mount, or `gone` for a mount that
-    died: the files of its holders fail from then on. `sources` and `holders` are those of the mount.
+    error), `changed` for a piece that was written to, replaced or removed under its mount, `index` for an index
+    that couldn't be used, so that the mount may show no proof of its piece, or `gone` for a mount that died: the
+    files of its holders fail from then on. `sources` and `holders` are those of the mount.
     """
 
     root: Cid
@@ -41,7 +44,7 @@ class Fault:
 
     def __str__(self) -> str:
         if self.kind == "changed":  # the message names the provider's file, which concerns nobody else
-            return "a piece of the dataset has changed under its mount: each of its blocks is verified anew"
+            return CHANGED
         if self.offset is None:
             return self.message
         return f"dataset fault at {self.path or '/'}, offset {self.offset} of the piece: {self.kind} block"

@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from shale.clock import Clock
-from shale.datasets import kernel
+from shale.datasets import kernel, sources
 from shale.datasets.catalogue import check_name, describe
 from shale.datasets.reach import servers_of
 from shale.datasets.run import Progress
 from shale.datasets.scan import Expected, Scanned, Skipped, Sought, scan, sector_of
 from shale.datasets.stamp import local_file, stamp
 from shale.errors import Closed, Refused, ShaleError, Unavailable
-from shale.market.offer import MAX_ENTRIES, Claim, Piece
+from shale.market.offer import MAX_DATASETS, MAX_ENTRIES, Claim, Piece
 from shale.provider.claims import Claims, Register
 from shale.provider.groups import Described, Group, Wanted, groups, pieces_of
-from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, index_name
-from shale.provider.waiting import Report, reached, waiting
+from shale.provider.shelf import MAX_SEARCHED, Item, Place, Shelf, full, index_name
+from shale.provider.waiting import Report, reached, reason, waiting
 from shale.units import Cid
 
 _NODE = "the Lotus node"
@@ -59,9 +60,10 @@ class Catalogue:
             found = await self._scan(wanted, register, report)
             for group in await groups(wanted, found.candidates, report, self._reading):
                 try:
+                    await self._check_room(group)
                     item, copy = await self._take(group, register, report, is_new=True)
                 except ShaleError as error:
-                    report({"skipped": ", ".join(group.sources), "why": error.message})
+                    report({"skipped": ", ".join(group.sources)} | reason(error))
                 else:
                     self._sound(item.listing.root, item.sources)
                     report({"added": item.listing.root, "copy": copy})
@@ -76,34 +78,55 @@ class Catalogue:
             raise Closed(f"there is no dataset {root}", "see shale provider datasets list")
         async with self._register("", report) as register:
             for item in items:
-                listing = item.listing
-                group = Group(
-                    item.sources,
-                    listing.name,
-                    tuple(Expected(frozenset({piece.cid}), "the catalogue says") for piece in listing.pieces),
-                    listing.root,
-                    Described(listing.description, listing.licence, listing.signer),
-                )
+                root, copy = item.listing.root, item.copy
                 try:
-                    await self._take(group, register, report, is_new=False)
+                    await self._take(_group_of(item), register, report, is_new=False)
                 except Refused as error:
-                    at = self._clock.now()
-                    await self.shelf.report_fault(
-                        listing.root, error.message, at, sources=item.sources, precise=True, replace=True
-                    )
-                    report({"faulty": listing.root, "copy": item.copy, "why": error.message})
+                    await self._found_bad(item, error)
+                    report({"faulty": root, "copy": copy} | reason(error))
                 except Unavailable as error:  # nothing is known of it: it is as it was
-                    report({"unread": listing.root, "copy": item.copy, "why": error.message})
+                    report({"unread": root, "copy": copy} | reason(error))
+                except Closed:  # it was taken out meanwhile
+                    continue
                 else:
-                    self._sound(listing.root, item.sources)
-                    report({"sound": listing.root, "copy": item.copy})
+                    self._sound(root, item.sources)
+                    report({"sound": root, "copy": copy})
+
+    async def renew(self, item: Item) -> None:
+        """Read a copy again, and put it on the shelf anew, or note what is bad of it.
+
+        Raises Unavailable where nothing is known of it: a server doesn't answer, or it changed while it was read.
+        """
+
+        def report(line: dict[str, Any]) -> None:
+            return
+
+        before = await _stamps(item.sources)
+        async with self._register("", report) as register:
+            try:
+                await self._take(_group_of(item), register, report, is_new=False)
+            except Refused as error:
+                if await _stamps(item.sources) != before:
+                    raise Unavailable(f"{item.sources[0]} changed while it was read", "it is tried again") from None
+                await self._found_bad(item, error)
+            except Closed:
+                return
+            else:
+                self._sound(item.listing.root, item.sources)
+
+    async def _found_bad(self, item: Item, error: Refused) -> None:
+        at = self._clock.now()
+        await self.shelf.report_fault(
+            item.listing.root, error.message, at, sources=item.sources, precise=True, replace=True
+        )
 
     async def remove(self, root: str, copy: int | None = None) -> None:
         """Take a dataset out, or one copy of it. Raises Closed if it isn't there."""
-        gone = [item for item in await self.shelf.copies(root) if copy in (None, item.copy)]
-        await self.shelf.remove(root, copy)
-        for item in gone:
-            (self._indexes / index_name(root, item.copy)).unlink(missing_ok=True)
+        async with self._writing:  # whoever adds it again at the same moment has his index left alone
+            gone = [item for item in await self.shelf.copies(root) if copy in (None, item.copy)]
+            await self.shelf.remove(root, copy)
+            for item in gone:
+                (self._indexes / index_name(root, item.copy)).unlink(missing_ok=True)
 
     async def sweep(self) -> None:
         """Clear up what a crash left: indexes half written, and of datasets that were removed."""
@@ -147,6 +170,8 @@ class Catalogue:
             async with self._writing:
                 if is_new:
                     item = await self._told_before(item, group)
+                elif group.sources not in [known.sources for known in await self.shelf.copies(item.listing.root)]:
+                    raise Closed(f"{item.listing.root} was removed while it was read", "add it again")
                 copy = await self._keep(item, files)
                 if is_new and group.is_named:
                     await self.shelf.describe(item)
@@ -155,6 +180,17 @@ class Catalogue:
                 scratch.unlink(missing_ok=True)
         return item, copy
 
+    async def _check_room(self, group: Group) -> None:
+        """Raises Refused when the shelf is full, before all of a new dataset is read."""
+        items = await self.shelf.all()
+        roots = {item.listing.root for item in items}
+        if len(roots) < MAX_DATASETS or group.sources in [item.sources for item in items]:
+            return
+        # Of what is here already it may be a copy more.
+        root = group.root or (await sources.inspect(group.sources[0])).root
+        if root not in roots:
+            raise full()
+
     async def _scan(self, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
         found = Scanned()
         for text in wanted.sources:
@@ -162,12 +198,12 @@ class Catalogue:
             try:
                 some = await self._look(text, wanted, register, report)
             except ShaleError as error:
-                found.skipped.append(Skipped(text, error.message))
+                found.skipped.append(Skipped(text, error.message, error.hint))
                 continue
             found.candidates += some.candidates
             found.skipped += some.skipped
         for skipped in found.skipped:
-            report({"skipped": skipped.source, "why": skipped.why})
+            report({"skipped": skipped.source} | reason(Refused(skipped.why, skipped.hint)))
         return found
 
     async def _look(self, text: str, wanted: Wanted, register: Register | None, report: Report) -> Scanned:
@@ -279,11 +315,26 @@ class Catalogue:
         return [known.get(piece.cid) for piece in pieces]
 
     async def _keep(self, item: Item, files: Sequence[tuple[str, int]]) -> int:
-        """On the shelf first: without its index a dataset is slower to mount, an index without a dataset is litter."""
-        assert item.index is not None, "as it was read"
-        copy = await self.shelf.add(item, self._clock.now(), files)
-        item.index.replace(self._indexes / index_name(item.listing.root, copy))
-        return copy
+        """The index first: one without a dataset is litter, a dataset without its index has no proof to show."""
+        scratch, root = item.index, item.listing.root
+        assert scratch is not None, "as it was read"
+
+        def place(copy: int) -> None:
+            scratch.replace(self._indexes / index_name(root, copy))
+
+        return await self.shelf.add(item, self._clock.now(), files, place)
+
+
+def _group_of(item: Item) -> Group:
+    """A copy as what it was added as."""
+    listing = item.listing
+    return Group(
+        item.sources,
+        listing.name,
+        tuple(Expected(frozenset({piece.cid}), "the catalogue says") for piece in listing.pieces),
+        listing.root,
+        Described(listing.description, listing.licence, listing.signer),
+    )
 
 
 async def _stamps(sources: Sequence[str]) -> list[str]:

@@ -84,6 +84,7 @@ async def _kept(provider: Provider) -> AsyncIterator[None]:
         "looking at the datasets": provider.lookout.watch,
         "asking the servers of pieces": provider.lookout.watch_servers,
         "joining claims": provider.lookout.watch_claims,
+        "reading datasets again": provider.renewal.run,
     }
     tasks = [asyncio.create_task(keep(name, work, clock, log), name=name) for name, work in works.items()]
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -28,13 +29,28 @@ A broken disk has millions, and each says the same.
 """
 RETRY_SECONDS = 5.0
 """How soon a fault that couldn't be worked off, because the books or the engine don't answer, is taken up again."""
-_KINDS = ("missing", "corrupt", "unreadable", "changed", "gone")
+_KINDS = ("missing", "corrupt", "unreadable", "changed", "index", "gone")
+
+Doubt = Callable[[Cid, Sequence[str], str], Awaitable[None]]
+"""Told of a dataset, the sources of the copy, and why its index couldn't be used."""
+
+
+async def _no_doubt(root: Cid, sources: Sequence[str], why: str) -> None:
+    return
 
 
 class Faults:
     """Takes faults as they come (`report`) and works them off, one after the other (`run`)."""
 
-    def __init__(self, shelf: Shelf, lifecycle: Lifecycle, clock: Clock, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        metrics: CollectorRegistry,
+        doubt: Doubt = _no_doubt,
+    ) -> None:
+        self._doubt = doubt
         self._shelf = shelf
         self._lifecycle = lifecycle
         self._clock = clock
@@ -86,6 +102,9 @@ class Faults:
                 return trouble.note(error)
 
     async def _work_off(self, fault: Fault) -> None:
+        if fault.kind == "index":  # readers get what they should; what is missing is the proof of it
+            await self._doubt(fault.root, fault.sources, fault.message)
+            return
         notice = Notice("dataset", str(fault))
         if fault.kind != "gone":
             await self._shelf.report_fault(

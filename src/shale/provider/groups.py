@@ -13,8 +13,8 @@ from shale.datasets.naming import piece_name
 from shale.datasets.run import Progress
 from shale.datasets.scan import Candidate, Expected
 from shale.errors import InputRefused, Refused, ShaleError
-from shale.market.offer import MAX_DATASETS, MAX_PIECES, Piece
-from shale.provider.waiting import Report
+from shale.market.offer import MAX_PIECES, Piece
+from shale.provider.waiting import Report, reason
 from shale.units import Cid
 
 Read = Callable[[Sequence[str], str, Report], AbstractAsyncContextManager[Progress]]
@@ -82,8 +82,6 @@ async def groups(wanted: Wanted, candidates: Sequence[Candidate], report: Report
         expected = tuple(candidate.expected for candidate in candidates)
         name = wanted.name or (candidates[0].name if candidates else "")
         return [Group(sources, name, expected, wanted.root, is_named=bool(wanted.name))] if candidates else []
-    if len(candidates) > MAX_DATASETS:
-        raise InputRefused(f"{len(candidates)} datasets are too many", f"an offer lists at most {MAX_DATASETS}")
     many = len(candidates) > 1
     return [
         Group(
@@ -117,7 +115,7 @@ async def _by_manifest(
                 commitment = await kernel.commp(candidate.source, progress)
             _checked(candidate.source, candidate.expected, commitment)
         except ShaleError as error:
-            report({"skipped": candidate.source, "why": error.message})
+            report({"skipped": candidate.source} | reason(error))
             continue
         for piece in signed.manifest.pieces:
             name = piece_name(piece.piece)

@@ -43,14 +43,26 @@ class LeaseVolumes:
         """
         if not held.order.dataset:
             return ()
-        dataset, tag = held.order.dataset, held.id[2:18]
+        dataset, tag = held.order.dataset, _tag(held.id)
         return (
             Volume(f"{dataset}.{tag}", self._driver, held.mount),
             Volume(f"{dataset}.proofs.{tag}", self._driver, PROOFS_TARGET),
         )
 
     async def release(self, lease: LeaseId) -> None:
+        """Its container is gone: so are the holds of it that no engine took back. Raises Unavailable."""
         await release_everywhere(self._volumes, f"{_HOLDER}{lease}")
+        left = [
+            (root, holder, volume)
+            for root, holders in (await self._volumes.holders()).items()
+            for holder in holders
+            if (volume := volume_of(holder)) is not None and volume.endswith(f".{_tag(lease)}")
+        ]
+        in_use = await self._engine.volumes_in_use(self._driver) if left else ()
+        for root, holder, volume in left:
+            if volume not in in_use:
+                log.info("dataset %s: released: its engine has left %s mounted", root, volume)
+                await self._volumes.release(root, holder)
 
     async def leases(self, root: Cid | None = None) -> frozenset[LeaseId]:
         """The leases whose dataset can be read now; with a root, those that have this one."""
@@ -81,6 +93,11 @@ class LeaseVolumes:
                     log.info("dataset %s: released: no container has %s any more", root, volume)
                     await self._volumes.release(root, holder)
         return frozenset(unused)
+
+
+def _tag(lease: LeaseId) -> str:
+    """What ends the names of a lease's volumes."""
+    return lease[2:18]
 
 
 class Offered:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shale.datasets.events import printable
 from shale.market.resources import Resources
 from shale.units import AttoFil, format_bytes, format_duration
 
@@ -92,7 +93,7 @@ def _show_dataset(console: Console, copies: list[dict[str, Any]]) -> None:
             table.add_row("  piece", Text(piece["piece"], "cyan"))
             table.add_row("", Text(f"{format_bytes(piece['padded_size'])}, {_claim(piece)}"))
             readable = Text(", readable") if piece["readable"] else Text(f", not readable: {piece['why']}", "red")
-            table.add_row("", Text(piece["source"]).append_text(readable))
+            table.add_row("", Text(printable(piece["source"], 4096)).append_text(readable))
         signed = f", manifest signed by {copy['signer']}" if copy["signer"] else ""
         checked = f"commitment {_date(copy['checked_at'])}, blocks {_date(copy['blocks_checked_at'])}"
         table.add_row("  checked", Text(checked + signed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Item:
     """A copy of a dataset on the shelf: `places` are those of `listing.pieces`, in their order.
 
     `blocks_at`: when all blocks were last hashed and matched. `faults` counts those that were ever noted.
+    `doubt`: why it must be read again before it is offered.
     """
 
     listing: Dataset
@@ -52,6 +53,7 @@ class Item:
     copy: int = 0
     blocks_at: int = 0
     faults: int = 0
+    doubt: str = ""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ class Item:
     @property
     def trouble(self) -> str:
         """Why it can't be offered; empty: it can."""
-        return self.fault or next((place.unreadable for place in self.places if place.unreadable), "")
+        return self.fault or next((place.unreadable for place in self.places if place.unreadable), self.doubt)
 
     @property
     def rank(self) -> tuple[int, ...]:
@@ -102,21 +104,28 @@ class Shelf:
         self._indexes = indexes
         # The faults that were noted as precise, by root and copy. After a restart the next precise one is noted anew.
         self._precise: dict[tuple[str, int], str] = {}
+        # Kept here only: after a restart the first look finds again what gives rise to them.
+        self._doubts: dict[tuple[str, int], str] = {}
 
-    async def add(self, item: Item, at: int, files: Iterable[tuple[str, int]] = ()) -> int:
+    async def add(
+        self,
+        item: Item,
+        at: int,
+        files: Iterable[tuple[str, int]] = (),
+        place: Callable[[int], None] = lambda copy: None,
+    ) -> int:
         """Put a dataset on the shelf, with the paths and sizes of its files; the number of its copy.
 
         The same root from the same sources replaces its record, from others it is a copy more. A fault that was noted
-        since `item.faults` were counted stays. Raises Refused when the shelf is full.
+        since `item.faults` were counted stays. `place` is told of the copy before it is on the shelf, and puts there
+        what belongs to it. Raises Refused when the shelf is full.
         """
         root = item.listing.root
         async with self._store.begin() as connection:
             roots = select(books.copies.c.root).distinct()
             known = set((await connection.execute(roots)).scalars())
             if len(known) >= MAX_DATASETS and root not in known:
-                raise Refused(
-                    f"the shelf holds {MAX_DATASETS} datasets", "remove one with shale provider datasets remove"
-                )
+                raise full()
             others = await self._copies(connection, root)
             same = next((other for other in others if other.sources == item.sources), None)
             if same is None and len(others) >= MAX_COPIES:
@@ -132,6 +141,8 @@ class Shelf:
             await connection.execute(delete(books.dataset_files).where(books.dataset_files.c.root == root))
             for rows in _file_rows(root, files):
                 await connection.execute(insert(books.dataset_files), rows)
+            place(copy)
+        self._doubts.pop((root, copy), None)
         return copy
 
     async def describe(self, item: Item) -> None:
@@ -156,6 +167,12 @@ class Shelf:
                 raise Closed(f"there is no {what}", "see shale provider datasets list")
             if not await self._copies(connection, root):
                 await connection.execute(delete(books.dataset_files).where(books.dataset_files.c.root == root))
+        for known in [known for known in self._doubts if known[0] == root and copy in (None, known[1])]:
+            del self._doubts[known]
+
+    def set_doubt(self, item: Item, why: str) -> None:
+        """This copy isn't offered until it is added again."""
+        self._doubts[item.listing.root, item.copy] = why
 
     async def all(self) -> list[Item]:
         """Every copy, by name."""
@@ -260,8 +277,17 @@ class Shelf:
             checked_at=row.checked_at,
         )
         places = tuple(Place(p.source, p.stamp, p.raw_size, p.unreadable) for p in pieces)
+        doubt = self._doubts.get((row.root, row.copy), "")
         index = None if self._indexes is None else self._indexes / index_name(row.root, row.copy)
-        return Item(listing, places, index, row.fault, row.fault_at, row.copy, row.blocks_at, row.faults)
+        return Item(listing, places, index, row.fault, row.fault_at, row.copy, row.blocks_at, row.faults, doubt)
+
+
+def full() -> Refused:
+    """No further dataset can be taken; a copy more of one that is here can."""
+    return Refused(
+        f"there are {MAX_DATASETS} datasets here already, as many as an offer may list",
+        "remove one with shale provider datasets remove CID",
+    )
 
 
 async def _is_there(item: Item) -> bool:

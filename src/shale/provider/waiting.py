@@ -9,12 +9,18 @@ from typing import Any
 
 from shale.clock import Clock
 from shale.datasets.reach import ATTEMPTS, reach
+from shale.errors import ShaleError
 
 Report = Callable[[dict[str, Any]], None]
 """Told, as JSON, of each step: what is read, what was added, what was left out and why."""
 
 TELL_SECONDS = 5.0
 """How often it is told, while nothing moves."""
+
+
+def reason(error: ShaleError) -> dict[str, str]:
+    """Why something was left out, and what to do about it, as fields of a report."""
+    return {"why": error.message} | ({"hint": error.hint} if error.hint else {})
 
 
 @asynccontextmanager

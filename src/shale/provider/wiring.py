@@ -48,6 +48,7 @@ from shale.provider.metering import MeterParts
 from shale.provider.metrics import LeaseMetrics
 from shale.provider.offers import Offers
 from shale.provider.published import PublishedOrders
+from shale.provider.renewal import Renewal
 from shale.provider.search import Search
 from shale.provider.settle_routes import SettleRoutes
 from shale.provider.settlement import Settlement
@@ -85,6 +86,7 @@ class Provider:
     faults: Faults
     driver: Starlette
     lookout: Lookout
+    renewal: Renewal
     public: Starlette
     admin: Starlette
     service: Service
@@ -189,9 +191,9 @@ async def wire(
         )  # fmt: skip
         settlement = Settlement(store, ledger_books, chain, prover, clock, operator, domain)
         service = _service(settlement, config, chain, lifecycle, topups, clock)
-        metrics = CollectorRegistry()
+        renewal, metrics = Renewal(shelf, clock, catalogue.renew), CollectorRegistry()
         metrics.register(LeaseMetrics(lifecycle))
-        faults = Faults(shelf, lifecycle, clock, metrics)
+        faults = Faults(shelf, lifecycle, clock, metrics, renewal.doubt)
         volumes.on_fault = faults.report
         yield _provider(
             config,
@@ -210,6 +212,7 @@ async def wire(
             signing,
             Search(store, shelf),
             catalogue,
+            renewal,
             leased,
             faults,
             VolumeDriver(Offered(shelf), volumes),
@@ -235,6 +238,7 @@ def _provider(
     signing: SigningDomain,
     search: Search,
     catalogue: Catalogue,
+    renewal: Renewal,
     volumes: LeaseVolumes,
     faults: Faults,
     driver: VolumeDriver,
@@ -260,7 +264,8 @@ def _provider(
         volumes=volumes,
         faults=faults,
         driver=driver.app(),
-        lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock),
+        lookout=Lookout(catalogue.shelf, catalogue.claims, desk.clock, renewal),
+        renewal=renewal,
         public=PublicApi(desk, lifecycle, offers, search, topups, published, metrics).app(),
         admin=AdminApi(
             identity.operator, desk, DatasetRoutes(catalogue, left_out), settling, lifecycle, settlement, chain, stop

@@ -90,6 +90,19 @@ async def test_what_left_the_catalogue_can_still_be_unmounted(engine: Engine) ->
     assert (await engine.ask("VolumeDriver.Unmount", Name=ROOT, ID="1"))["Err"] == "", "again is fine"
 
 
+@pytest.mark.parametrize("name", [ROOT, f"{ROOT}.mine", f"{PIECE}.mine", f"{ROOT}.proofs.a1a1a1a1a1a1a1a1"])
+async def test_what_is_mounted_is_a_volume_whatever_the_catalogue_says_of_it(engine: Engine, name: str) -> None:
+    mounted = (await engine.ask("VolumeDriver.Mount", Name=name, ID="1"))["Mountpoint"]
+    engine.shelf.holding = None  # faulty, removed, or its file is away
+    # So an engine asks before it unmounts.
+    got = (await engine.ask("VolumeDriver.Get", Name=name))["Volume"]
+    assert (got["Name"], got["Mountpoint"]) == (name, mounted)
+    assert (await engine.ask("VolumeDriver.Path", Name=name))["Mountpoint"] == mounted
+    assert "isn't here" in (await engine.ask("VolumeDriver.Create", Name=name))["Err"]
+    await engine.ask("VolumeDriver.Unmount", Name=name, ID="1")
+    assert "isn't here" in (await engine.ask("VolumeDriver.Get", Name=name))["Err"]
+
+
 async def test_the_catalogue_is_the_list(engine: Engine) -> None:
     assert (await engine.ask("VolumeDriver.List"))["Volumes"] == [{"Name": ROOT}]
     await engine.ask("VolumeDriver.Mount", Name=PIECE, ID="1")

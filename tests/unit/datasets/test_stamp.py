@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,10 @@ import pytest
 from tests.servers import answering, served
 
 from shale.datasets import served as module
+from shale.datasets import stamp as stamps
 from shale.datasets.reach import reach
-from shale.datasets.stamp import innermost, is_same, local_file, stamp
+from shale.datasets.served import trusted
+from shale.datasets.stamp import MOST_LATE, innermost, is_same, local_file, stamp
 from shale.errors import Refused, Unavailable
 
 
@@ -77,6 +84,66 @@ async def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
             await stamp(f"sector:{path}?offset=0&size=1MiB")
 
 
+@dataclass
+class Hang:
+    """Files whose name begins with hung answer once it is over."""
+
+    over: threading.Event = field(default_factory=threading.Event)
+    asked: list[Path] = field(default_factory=list)
+
+
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
+    hang, ask = Hang(), stamps._file
+
+    def slow(path: Path) -> str:
+        hang.asked.append(path)
+        if path.name.startswith("hung"):
+            hang.over.wait()
+        return ask(path)
+
+    monkeypatch.setattr(stamps, "_file", slow)
+    monkeypatch.setattr(stamps, "LOOK_SECONDS", 0.05)
+    yield hang
+    hang.over.set()
+
+
+async def test_files_that_hang_hold_up_no_file_of_another_folder(tmp_path: Path, hang: Hang) -> None:
+    slow, sound = tmp_path / "slow", tmp_path / "sound.car"
+    slow.mkdir()
+    sound.write_bytes(b"one")
+    files = [slow / f"hung-{number}" for number in range(20)]
+    for file in files:
+        file.write_bytes(b"two")
+    for _ in range(2):
+        answers = await asyncio.gather(*(stamp(str(file)) for file in files), return_exceptions=True)
+        assert all(isinstance(answer, Unavailable) for answer in answers)
+        assert await stamp(str(sound))
+
+
+async def test_a_file_that_hangs_is_not_asked_again_until_it_answers(tmp_path: Path, hang: Hang) -> None:
+    hung, neighbour = tmp_path / "hung.car", tmp_path / "sound.car"
+    for file in (hung, neighbour):
+        file.write_bytes(b"one")
+    for _ in range(5):
+        with pytest.raises(Unavailable, match=f"{hung} does not answer within"):
+            await stamp(str(hung))
+    assert hang.asked == [hung]
+    assert await stamp(str(neighbour))
+    (look,) = stamps._late[tmp_path].values()
+    hang.over.set()
+    await asyncio.wrap_future(look)
+    assert await stamp(str(hung))
+    assert tmp_path not in stamps._late
+
+
+async def test_a_folder_of_files_that_hang_costs_few_threads(tmp_path: Path, hang: Hang) -> None:
+    for number in range(20):
+        with pytest.raises(Unavailable):
+            await stamp(str(tmp_path / f"hung-{number}"))
+    assert len(hang.asked) == MOST_LATE
+
+
 async def test_a_server_that_does_not_answer_is_named_without_its_query() -> None:
     with pytest.raises(Unavailable) as caught:
         await stamp("http://127.0.0.1:1/piece/baga?token=secret")
@@ -97,6 +164,35 @@ def piece(tmp_path: Path) -> Path:
 async def test_the_stamp_of_a_server_needs_only_what_reading_needs(piece: Path, server: dict[str, Any]) -> None:
     with served(piece, **server) as url:
         assert await stamp(url) == "4096 "
+
+
+async def test_the_stamp_of_a_server_without_a_tag_has_the_time_and_one_that_older_books_knew_is_the_same() -> None:
+    said = {"Content-Range": "bytes 0-0/4096", "Content-Length": "1", "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    async with answering(lambda head: (206, said)) as url:
+        seen = await stamp(url)
+    assert seen == "4096 Wed, 21 Oct 2015 07:28:00 GMT"
+    assert is_same("4096 ", seen)
+    assert not is_same("4096 Wed, 21 Oct 2015 07:28:01 GMT", seen)
+    assert not is_same("409 ", seen)
+
+
+async def test_certificates_are_read_once_however_many_pieces_are_looked_at(
+    piece: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+    create = ssl.SSLContext.load_verify_locations
+
+    def counted(context: ssl.SSLContext, *what: Any, **more: Any) -> None:
+        made.append(context)
+        create(context, *what, **more)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    trusted.cache_clear()
+    with served(piece) as url:
+        for _ in range(3):
+            await stamp(url)
+            await reach([url])
+    assert len(made) <= 1
 
 
 async def test_the_reason_why_a_server_is_refused_is_the_true_one(piece: Path) -> None:

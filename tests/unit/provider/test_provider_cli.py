@@ -17,6 +17,7 @@ from shale.provider import daemon
 from shale.provider.cli import datasets as module
 from shale.provider.cli import settle as settling
 from shale.provider.cli.main import group
+from shale.provider.cli.reports import told
 from shale.provider.config import ProviderConfig, save_config
 
 SILENT = "http://slow.example takes requests but doesn't answer: 3 attempts, 10 s each"
@@ -52,6 +53,25 @@ def test_a_reason_that_names_the_source_is_not_said_twice(monkeypatch: pytest.Mo
     assert shown.stderr == "left out /cars/a.car is not there\n"
     assert isinstance(shown.exception, Refused)
     assert "is not there" not in str(shown.exception), "it has just been shown"
+
+
+def test_what_was_left_out_is_one_line_that_says_what_to_do_whatever_the_file_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left_out = {"skipped": "/cars/new\nline.car", "why": "that cannot name a dataset", "hint": "give it a \x1b[31mname"}
+    shown = add(monkeypatch, [{"reading": "/cars/new\nline.car", "done": 1, "total": 2}, left_out])
+    assert shown.stderr == "left out /cars/new?line.car: that cannot name a dataset: give it a ?[31mname\n"
+    shown = add(monkeypatch, [left_out, left_out | {"skipped": "/b"}, {"added": "bafy", "dataset": {"x": 1}}], "--json")
+    assert json.loads(shown.stdout)["skipped"][0]["hint"] == left_out["hint"]
+
+
+def test_what_a_check_found_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told({"faulty": "bafy", "copy": 1, "why": "it is cut", "hint": "bring it back"}) == (
+        "faulty   bafy copy 1: it is cut: bring it back", False
+    )  # fmt: skip
+    assert told({"unread": "bafy", "copy": 0, "why": "it is silent", "hint": "wait"})[0] == (
+        "unread   bafy: it is silent: wait"
+    )
 
 
 def test_with_json_the_error_alone_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

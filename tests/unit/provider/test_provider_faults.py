@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -163,3 +163,40 @@ class TestLeaseVolumes:
         await self.engine.remove(held.id, names)
         await self.leased.release_unused()
         assert self.volumes.mounted[ROOT].holders == {f"lease:{held.id}"}
+
+    async def test_what_an_engine_left_mounted_of_a_lease_is_released_with_it(self, room: Room) -> None:
+        held = await room.counter.lease(room.counter.order())
+        volumes = self.leased.of(held)
+        names = [volume.name for volume in volumes]
+        resources = Resources(100, 1 << 20)
+        await self.leased.hold(held.id, self.holding)
+        for name in (*names, f"{ROOT}.mine"):
+            await self.volumes.hold(self.holding, holder_of(name, "1"))
+        await self.engine.start(
+            ContainerSpec(held.id, "one", "shale/base:latest", resources, Path("/g"), Path("/k"), volumes=volumes)
+        )
+        await self.leased.release(held.id)
+        left = self.volumes.mounted[ROOT].holders
+        assert left == {holder_of(name, "1") for name in (*names, f"{ROOT}.mine")}, "its container still has them"
+        await self.engine.remove(held.id, names)
+        await self.leased.release(held.id)
+        assert self.volumes.mounted[ROOT].holders == {holder_of(f"{ROOT}.mine", "1")}
+
+
+async def test_an_index_that_a_mount_could_not_use_is_told_to_whoever_makes_it_again_and_to_no_client(
+    room: Room,
+) -> None:
+    doubted: list[tuple[str, tuple[str, ...], str]] = []
+
+    async def doubt(root: Cid, sources: Sequence[str], why: str) -> None:
+        doubted.append((root, tuple(sources), why))
+
+    untyped: Any = room.leases
+    faults = Faults(room.shelf, untyped, room.counter.clock, CollectorRegistry(), doubt)
+    work = asyncio.create_task(faults.run())
+    faults.report(Fault(ROOT, "index", "it is truncated", sources=("/cars/a.car",)))
+    await faults.settled()
+    work.cancel()
+    assert doubted == [(ROOT, ("/cars/a.car",), "it is truncated")]
+    assert room.leases.told == []
+    assert await Offered(room.shelf).roots() == [ROOT], "withdrawing it is not for the faults to do"

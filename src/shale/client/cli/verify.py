@@ -120,10 +120,7 @@ def _show(context: click.Context, name: str, found: Proven | Failure, claim: Cla
 
     if isinstance(found, Failure):
         if not as_json:
-            hint = (
-                "not what was ordered" if "/" in name else f"not what was ordered: copy what you need, shale end {name}"
-            )
-            raise Refused(plain(str(found)), hint)
+            raise Refused(plain(str(found)), _advice(found, "" if "/" in name else name))
         emit({"ok": False, "failure": asdict(found)})
         context.exit(1)
     if as_json:
@@ -136,6 +133,19 @@ def _show(context: click.Context, name: str, found: Proven | Failure, claim: Cla
     click.echo(f"root      {found.root}, by {found.blocks} blocks")
     click.echo(f"piece     {_piece(found, claim)}")
     click.echo(f"time      {found.ms_leaf:.1f} ms a leaf, {found.ms_slowest:.1f} for the slowest")
+
+
+def _advice(found: Failure, lease: str) -> str:
+    """What to do; only what contradicts the claim is called another dataset than the one ordered."""
+    from shale.datasets.audit import PIECE_PROOF
+
+    leave = f": copy what you need, shale end {lease}" if lease else ""
+    if found.kind == "wrong":
+        return f"not what was ordered{leave}"
+    if found.path == PIECE_PROOF:
+        later = ", or in a later lease" if lease else ""
+        return f"nothing is proven or disproven, the proof of the piece can't be read: try again in some minutes{later}"
+    return f"nothing is proven or disproven: try again, and if it stays{leave or ', ask who mounts it'}"
 
 
 def _piece(found: Proven, claim: Claim | None) -> str:

@@ -10,7 +10,7 @@ import click
 
 from shale.errors import ConfigError, Refused
 from shale.provider.cli.door import as_json, ask, follow
-from shale.provider.cli.reports import Reports, left_out
+from shale.provider.cli.reports import Reports, left_out, why
 
 
 @click.group()
@@ -63,13 +63,13 @@ def add(
             if line.get("dataset"):
                 added.append(line["dataset"])
             elif "skipped" in line:
-                skipped.append({"source": line["skipped"], "why": line["why"]})
+                skipped.append({"source": line["skipped"]} | _reason(line))
     if not added:
-        why = f"none of {len(skipped)} sources is a sound dataset"
+        said = f"none of {len(skipped)} sources is a sound dataset"
         if len(skipped) == 1:
             # Without --json it has just been shown.
-            why = left_out(skipped[0]["source"], skipped[0]["why"]) if json_output else "its source was left out"
-        raise Refused(f"nothing was added: {why}", "look into it with shale piece inspect")
+            said = left_out(skipped[0]["source"], why(skipped[0])) if json_output else "its source was left out"
+        raise Refused(f"nothing was added: {said}", "look into it with shale piece inspect")
     if json_output:
         click.echo(json.dumps({"added": added, "skipped": skipped}))
 
@@ -102,9 +102,9 @@ def check(context: click.Context, root: str | None, json_output: bool) -> None:
             if "sound" in line:
                 sound.append(line["sound"])
             elif "faulty" in line:
-                faulty.append({"root": line["faulty"], "copy": line["copy"], "why": line["why"]})
+                faulty.append({"root": line["faulty"], "copy": line["copy"]} | _reason(line))
             elif "unread" in line:
-                unread.append({"root": line["unread"], "copy": line["copy"], "why": line["why"]})
+                unread.append({"root": line["unread"], "copy": line["copy"]} | _reason(line))
     if json_output:
         click.echo(json.dumps({"sound": sound, "faulty": faulty, "unread": unread}))
     elif not sound and not faulty and not unread:
@@ -122,6 +122,10 @@ def remove(root: str, copy: int | None, json_output: bool) -> None:
     ask("DELETE", f"/datasets/{root}" + ("" if copy is None else f"?copy={copy}"))
     which = f"copy {copy} of {root}" if copy is not None else root
     click.echo(json.dumps({"removed": root, "copy": copy}) if json_output else f"removed {which}")
+
+
+def _reason(line: dict[str, Any]) -> dict[str, str]:
+    return {key: line[key] for key in ("why", "hint") if line.get(key)}
 
 
 def _absolute(source: str) -> str:

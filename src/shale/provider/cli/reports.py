@@ -74,6 +74,7 @@ class Reports:
         """Above the bar, where both are on one terminal; into a file or a pipe as it is."""
         if not text:
             return
+        text = plain(text)
         if self._bar is not None and (sys.stderr if is_error else sys.stdout).isatty():
             from rich.text import Text
 
@@ -95,13 +96,13 @@ def told(line: dict[str, Any]) -> tuple[str, bool]:
     if "sound" in line:
         return f"sound    {line['sound']}{_copy(line)}", False
     if "faulty" in line:
-        return f"faulty   {line['faulty']}{_copy(line)}: {line['why']}", False
+        return f"faulty   {line['faulty']}{_copy(line)}: {why(line)}", False
     if "unread" in line:
-        return f"unread   {line['unread']}{_copy(line)}: {line['why']}", True
+        return f"unread   {line['unread']}{_copy(line)}: {why(line)}", True
     if "fetched" in line:
         return f"fetched  {line['fetched']}  {format_bytes(line['size'])}", False
     if "skipped" in line:
-        return f"left out {left_out(line['skipped'], line['why'])}", True
+        return f"left out {left_out(line['skipped'], why(line))}", True
     if "waiting" in line:
         return f"waiting  {waits(line)}", True
     if "notice" in line:
@@ -109,10 +110,20 @@ def told(line: dict[str, Any]) -> tuple[str, bool]:
     return "", False
 
 
+def plain(text: str) -> str:
+    """One line of it, whatever a file is called."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def left_out(source: str, why: str) -> str:
     """What was left out and why; most reasons name it already."""
     inner = source.removeprefix("park:").partition("?")[0]
-    return why if inner in why else f"{source}: {why}"
+    return plain(why if inner in why or plain(inner) in why else f"{source}: {why}")
+
+
+def why(line: dict[str, Any]) -> str:
+    """Why, and what to do about it."""
+    return f"{line['why']}: {line['hint']}" if line.get("hint") else str(line["why"])
 
 
 def waits(line: dict[str, Any]) -> str:
@@ -127,7 +138,7 @@ def _copy(line: dict[str, Any]) -> str:
 
 
 def _tail(source: str) -> str:
-    return source.partition("?")[0].rpartition("/")[2] or source
+    return plain(source.partition("?")[0].rpartition("/")[2] or source)
 
 
 def _bar() -> Progress:
