@@ -71,6 +71,12 @@ def is_revert(error: NodeError) -> bool:
     return bool(error.data) or ("0x" in text and ("revert" in text or "vm error" in text))
 
 
+def says_no(error: NodeError) -> bool:
+    """Whether a call came to an end in the contract that it was for: it reverted, or took all of its gas."""
+    text = error.message.lower()
+    return bool(error.data) or any(sign in text for sign in ("revert", "vm error", "out of gas", "outofgas"))
+
+
 def is_null_round(error: NodeError) -> bool:
     """Whether the block asked for is an epoch of Filecoin without one."""
     return "null round" in error.message.lower()

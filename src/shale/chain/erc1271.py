@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from shale.chain.codec import encode, kind_of
+from shale.chain.complaints import complaint, says_no
 from shale.chain.node import Node
 from shale.chain.rpc import NodeError, TooMuch
 from shale.errors import Unavailable
@@ -23,16 +24,31 @@ _KINDS = (kind_of("bytes32"), kind_of("bytes"))
 async def is_signed(node: Node, asker: Address, signer: Address, digest: str, signature: str) -> bool:
     """Whether the contract at `signer`, asked by `asker`, answers with the magic value and nothing else.
 
-    An account without code answers nothing. Raises Unavailable when no answer comes in time.
+    An account without code answers nothing. Raises Unavailable when no answer comes in time, or the node has none.
     """
     await node.check_chain()
     data = "0x" + MAGIC + encode(_KINDS, (digest, signature)).hex()
     call = {"from": asker, "to": signer, "gas": hex(GAS), "data": data}
     try:
         async with asyncio.timeout(SECONDS):
-            answer = await node.rpc.call_once("eth_call", call, "latest", most=_MAX_ANSWER)
-    except (NodeError, TooMuch):
-        return False  # it reverted, took too much gas, or had too much to say
+            answer = await _ask(node, call)
+    except TooMuch:
+        return False
+    except NodeError as error:
+        if says_no(error):
+            return False
+        raise complaint(error, node.rpc.place, None) from None
     except TimeoutError:
         raise Unavailable(f"the contract {signer} does not say in time what it signed", "try again later") from None
     return isinstance(answer, str) and answer.lower() == _YES
+
+
+async def _ask(node: Node, call: dict[str, str]) -> object:
+    try:
+        return await node.rpc.call_once("eth_call", call, "latest", most=_MAX_ANSWER)
+    except NodeError as error:
+        if error.data:
+            raise
+    # Many nodes of Filecoin call in no contract's name (lotus#12896), and say so as they say that one reverted.
+    nameless = {key: value for key, value in call.items() if key != "from"}
+    return await node.rpc.call_once("eth_call", nameless, "latest", most=_MAX_ANSWER)

@@ -86,6 +86,8 @@ class ReviewReader:
                 # A review may have come between the two questions; one that is left out stays left out.
                 if astuple(tally) == tuple(rating) and (found := await self._dated(newest)) is not None:
                     return found
+                # Or the node's index of events lags behind its state: what may still change is read again.
+                scan.store.forget(await self._node.final(await self._node.head()))
             scan.store.drop()  # another node may have what this one left out
             raise Unavailable(
                 f"what the node at {self._node.rpc.place} tells of {provider}'s reviews is not what they come to",

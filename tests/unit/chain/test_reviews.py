@@ -166,3 +166,26 @@ async def test_too_many_that_are_not_final_are_left_for_later_and_nothing_is_rea
     chain.asked.clear()
     assert len(await mine.newest(PROVIDER, 5)) == 5
     assert min(start for start, _ in chain.asked) > 1
+
+
+class Lagging(ReviewChain):
+    """The node's index of events is one question behind its state."""
+
+    def _logs(self, query: Any) -> Any:
+        found = super()._logs(query)
+        self.hidden.clear()
+        return found
+
+
+async def test_an_index_of_events_that_lags_is_asked_again_for_what_may_still_change() -> None:
+    chain, database = Lagging(), Database(None)
+    chain.say(3, 3, 3, 3)
+    for _ in range(40):
+        chain.mine([])
+    read = reader(chain, database, keep=50)
+    await read.newest(PROVIDER, 9)
+    chain.say(5)
+    chain.hidden = {chain.leases}
+    before = len(chain.asked)
+    assert [review.stars for review in await read.newest(PROVIDER, 9)] == [5, 3, 3, 3, 3]
+    assert min(at for at, _ in chain.asked[before:]) > 30, "not from the deployment on"
