@@ -109,7 +109,7 @@ class Leasing:
         """Make a lease's keys, and the order that names them, good for so many seconds; `undo` removes the keys."""
         gateway_key, pay_key = new_ssh_key(), await self.prover.keygen()
         folder = self.store.keep_secrets(name, gateway_key.private, pay_key)
-        undo.callback(self.store.drop_secrets, name)
+        undo.callback(self.store.drop_secrets, name, pay_key.public)
         if user_key is None:
             own = new_ssh_key()
             write_private(folder / "user_key", own.private)

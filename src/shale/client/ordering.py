@@ -158,7 +158,7 @@ class Ordering:
             report("cancel", "started", published.provider_name)
             receipt = await leasing.chain.cancel_order(published.order)
             report("cancel", "done", f"in {receipt.tx[:14]}…")
-        leasing.store.drop_secrets(published.name)
+        leasing.store.drop_secrets(published.name, published.order.pay_key)
         return receipt
 
 
