@@ -42,6 +42,9 @@ def test_a_contracts_lease_goes_its_whole_way(alone: World) -> None:
         assert (record.client, record.closed) == (contract, True)
         assert record.seconds >= 3
         assert world.ledger_of(contract) == FIL * 3 // 2 - record.paid.value
+        world.client.json("review", "ours", "--stars", "5")
+        said = world.client.json("reviews", world.operator)["reviews"]
+        assert (said[0]["client"], said[0]["stars"]) == (contract, 5)
         assert before - GAS < world.money() <= before, "the key's own account pays for nothing"
     finally:
         world.client.json("wallet", "use-contract", "--none")

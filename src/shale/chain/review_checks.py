@@ -52,6 +52,20 @@ class ReviewChecks:
             lease.id, bench.client_address, 4, 40, paid.amount, "steady – 快", receipt.tx, found.at
         )
 
+    async def test_a_contracts_review_counts_by_what_it_calls_its_signature(self, bench: Bench) -> None:
+        assert bench.wallet is not None
+        contract = await bench.wallet()
+        lease = await bench.agree(client=contract)
+        await lease.open(bench.stranger)
+        await bench.provider.refund([lease.id])
+        review = Review(lease.hash, 4, "", await bench.now() + 3600)
+        forged = bench.signing.sign(review, bench.stranger_account)
+        await is_refused(bench.client.review(lease.order, review), "client")
+        await is_refused(bench.client.review_signed(lease.order, review, forged), "sign")
+        await bench.client.review_signed(lease.order, review, bench.signing.sign(review, bench.client_account))
+        (found,) = await bench.reader.reviews(bench.provider_address, 10)
+        assert (found.client, found.stars) == (contract, 4)
+
     async def test_reviews_are_read_newest_first_as_many_as_are_asked_for(self, bench: Bench) -> None:
         leases = [await bench.opened() for _ in range(4)]
         await bench.provider.refund([lease.id for lease in leases])

@@ -261,7 +261,7 @@ class MemoryWorld:
             raise Refused("the review belongs to another order", "sign it for this one")
         if at.time > review.deadline:
             raise Refused(f"the deadline {review.deadline} has passed", "sign it anew")
-        self.signing.check(review, signature, order.client)
+        self.check_signature(review, signature, order.client)
         record = self.leases.get(review.lease)
         if record is None:
             raise Refused("the lease is not settled yet", "review it once the provider has redeemed it")

@@ -87,7 +87,13 @@ class Ending:
                 return "books"
             if not record.ended_at:
                 end, signature = self._sign(rental, rental.paid, rental.seconds)
-                await chain.end_lease(end, signature)
+                try:
+                    await chain.end_lease(end, signature)
+                except Refused:
+                    # An End came first: one of ours that an earlier, killed command had signed, or the provider's.
+                    record = await chain.lease(rental.id)
+                    if record is None or not (record.ended_at or record.closed):
+                        raise
         return "chain"
 
 

@@ -83,6 +83,8 @@ class Exiting:
         if record.closed:
             return self._closed(rental, record, Way.CLOSED)
         record = await self._begin_window(rental, record, report)
+        if record.closed:
+            return self._closed(rental, record, Way.CLOSED)
         now = (await self.chain.heads()).time
         while now < record.overdue_at:
             if not wait:
@@ -101,8 +103,13 @@ class Exiting:
             return record
         report("end", "started", "our End starts the window of 24 h")
         end = End(rental.order_hash, rental.paid, rental.seconds, EndReason.CLIENT_ENDED, self.clock.now())
-        await self.chain.end_lease(end, self.signing.sign(end, self.account))
-        report("end", "done", "our End stands on the chain")
+        try:
+            await self.chain.end_lease(end, self.signing.sign(end, self.account))
+        except Refused:
+            # An End came first: one of ours that an earlier, killed command had signed, or the provider's.
+            if not ((record := await self._present(rental)).ended_at or record.closed):
+                raise
+        report("end", "done", "the End stands on the chain")
         return await self._present(rental)
 
     async def _later(self, rental: Rental, pause: float, report: Report) -> tuple[LeaseRecord, int]:

@@ -109,7 +109,7 @@ class Leasing:
         """Make a lease's keys, and the order that names them, good for so many seconds; `undo` removes the keys."""
         gateway_key, pay_key = new_ssh_key(), await self.prover.keygen()
         folder = self.store.keep_secrets(name, gateway_key.private, pay_key)
-        undo.callback(self.store.drop_secrets, name)
+        undo.callback(self.store.drop_secrets, name, pay_key.public)
         if user_key is None:
             own = new_ssh_key()
             write_private(folder / "user_key", own.private)
@@ -227,17 +227,21 @@ class Leasing:
     async def enter(self, rental: Rental, shell: Shell, report: Report) -> Rental:
         """The container runs: from now on it is paid for, so it must be in the books, or be ended at once."""
         try:
-            rental = self.store.set_shell(rental.id, shell)
-            write_ssh_config(self.home, self.store.rentals(living=True))
-            report("agent", "started", "")
-            await self.adopt(self.home, rental.name)
-            report("agent", "done", "it pays from now on")
+            rental = await self.hand_over(self.store.set_shell(rental.id, shell), report)
         except BaseException:
             async with self.door(rental.endpoint) as api:
                 await self.send_end(api, rental)
             self.store.end(rental.id, EndReason.CLIENT_ENDED, self.clock.now())
             write_ssh_config(self.home, self.store.rentals(living=True))
             raise
+        return rental
+
+    async def hand_over(self, rental: Rental, report: Report) -> Rental:
+        """Have `ssh` know a running lease, and the agent pay for it; once more changes nothing."""
+        write_ssh_config(self.home, self.store.rentals(living=True))
+        report("agent", "started", "")
+        await self.adopt(self.home, rental.name)
+        report("agent", "done", "it pays from now on")
         return rental
 
     async def send_end(self, api: ProviderApi, rental: Rental) -> None:

@@ -77,8 +77,11 @@ class Ordering:
                 published = await self._accepted(api, published, report)
                 await self._lock(published, report)
             rental = self._rental(published)
-            shell = await self._begin(api, rental, report)
-        rental = await leasing.enter(rental, shell, report)
+            shell = None if rental.state.lives else await self._begin(api, rental, report)
+        if shell is not None:
+            rental = await leasing.enter(rental, shell, report)
+        else:
+            rental = await leasing.hand_over(leasing.store.by_id(rental.id), report)
         kept.begun(leasing.store, rental.name)
         return rental
 
@@ -122,17 +125,22 @@ class Ordering:
 
     def _rental(self, published: PublishedOrder) -> Rental:
         """The lease in the books, from its confirmation on."""
-        store = self.leasing.store
+        store, rental = self.leasing.store, None
         with suppress(InputRefused):
             rental = store.by_id(published.id)
             if rental.ended:
                 raise Closed(f"the lease {rental.name} has ended ({rental.end_reason.text})", "see shale ps --all")
-            return rental
-        store.add(published.rental(_acceptance(published), self.leasing.clock.now()))
+            if rental.state is not LeaseState.ACCEPTED:
+                return rental
+        if rental is None:
+            store.add(published.rental(_acceptance(published), self.leasing.clock.now()))
         return store.set_state(published.id, LeaseState.STARTING)
 
-    async def _begin(self, api: ProviderApi, rental: Rental, report: Report) -> Shell:
-        """Follow the start; a provider that says no, or failed, has ended the lease, and our books follow."""
+    async def _begin(self, api: ProviderApi, rental: Rental, report: Report) -> Shell | None:
+        """Follow the start; a provider that says no, or failed, has ended the lease, and our books follow.
+
+        None if another command has entered it meanwhile: a lease that is paid for is not ended here.
+        """
         leasing, clock = self.leasing, self.leasing.clock
         until = clock.steady() + BEGIN_SECONDS
         while True:
@@ -144,8 +152,12 @@ class Ordering:
                     raise
                 await clock.sleep_until(clock.steady() + _LOOK_SECONDS)
             except ShaleError:
-                await leasing.send_end(api, rental)
-                leasing.store.end(rental.id, EndReason.START_FAILED, clock.now())
+                now = leasing.store.by_id(rental.id)
+                if now.state.lives:
+                    return None
+                if not now.ended:
+                    await leasing.send_end(api, rental)
+                    leasing.store.end(rental.id, EndReason.START_FAILED, clock.now())
                 raise
 
     async def cancel(self, published: PublishedOrder, report: Report) -> Receipt | None:
@@ -158,7 +170,7 @@ class Ordering:
             report("cancel", "started", published.provider_name)
             receipt = await leasing.chain.cancel_order(published.order)
             report("cancel", "done", f"in {receipt.tx[:14]}…")
-        leasing.store.drop_secrets(published.name)
+        leasing.store.drop_secrets(published.name, published.order.pay_key)
         return receipt
 
 

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shale.client.folders import ORDER_FILE
 from shale.client.rental import Gateway, Rental, checked_name, new_rental
 from shale.client.store import Store
 from shale.errors import ConfigError, InputRefused, ShaleError
@@ -16,7 +17,6 @@ from shale.market.order import Acceptance, Order, order_from_json, order_to_json
 from shale.paths import write_private
 from shale.units import LeaseId, OrderHash, lease_id_of
 
-_FILE = "order.json"
 MAX_FILE = 64 << 10
 
 
@@ -82,17 +82,17 @@ def keep(store: Store, published: PublishedOrder) -> None:
     if published.acceptance is not None:
         answer = {"host_key": published.acceptance.host_key, "deadline": published.acceptance.deadline}
         raw["acceptance"] = answer | {"signature": published.acceptance_signature}
-    write_private(store.folder(published.name) / _FILE, json.dumps(raw).encode())
+    write_private(store.folder(published.name) / ORDER_FILE, json.dumps(raw).encode())
 
 
 def begun(store: Store, name: str) -> None:
     """It is a lease that runs: the books have all of it."""
-    (store.folder(name) / _FILE).unlink(missing_ok=True)
+    (store.folder(name) / ORDER_FILE).unlink(missing_ok=True)
 
 
 def every(store: Store) -> list[PublishedOrder]:
     """Those that no lease has come of yet, oldest first."""
-    found = [_read(path) for path in sorted(store.leases_dir.glob(f"*/{_FILE}"))]
+    found = [_read(path) for path in sorted(store.leases_dir.glob(f"*/{ORDER_FILE}"))]
     return sorted(found, key=lambda published: published.created_at)
 
 

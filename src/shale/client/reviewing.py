@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from shale.addresses import parse_address
 from shale.chain.chain import Chain, LeaseRecord, Receipt
 from shale.errors import Closed, InputRefused, Refused
+from shale.market.accounts import Account
 from shale.market.order import Order, order_from_json, order_to_json, text_of, whole
 from shale.market.review import MAX_COMMENT_BYTES, Review, weigh
 from shale.market.signing import SigningDomain
@@ -123,6 +124,14 @@ async def post(chain: Chain, domain: SigningDomain, signed: SignedReview) -> tup
         raise Refused(f"the review was to be posted until {day_of(deadline)}", "its client must sign it anew")
     record = await reviewable(chain, signed.review.lease, f"{signed.review.lease[:10]}…")
     return record, await chain.review_signed(signed.order, signed.review, signed.signature)
+
+
+async def give(chain: Chain, domain: SigningDomain, account: Account, order: Order, review: Review) -> Receipt:
+    """Send the client's review of its lease from the account, which is the client or signs for it (ERC-1271)."""
+    if order.client == checked_address(account.address):
+        return await chain.review(order, review)
+    dated = replace(review, deadline=(await chain.heads()).time + VALID_SECONDS)
+    return await chain.review_signed(order, dated, domain.sign(dated, account))
 
 
 def weight_of(order: Order, record: LeaseRecord) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from shale.client import books
 from shale.client.books import leases, rental_of, values_of
+from shale.client.folders import PAY_KEY_FILE, is_of
 from shale.client.rental import Rental, Shell, checked_name
 from shale.errors import Closed, ConfigError, InputRefused, Refused, Unavailable
 from shale.market.lease import EndReason, Lease, LeaseState
@@ -153,7 +154,7 @@ class Store:
             ended = _as_lease(_get(connection, lease)).end(reason, at)
             why = int(ended.end_reason)
             rental = _update(connection, lease, state=ended.state.value, end_reason=why, ended_at=ended.ended_at)
-        self._remove_folder(rental)
+        self.drop_secrets(rental.name, rental.order.pay_key)
         return rental
 
     def forget(self, lease: LeaseId) -> None:
@@ -165,12 +166,7 @@ class Store:
             ):
                 raise Closed(f"the lease is {rental.state.value}", "end it with shale end")
             connection.execute(leases.delete().where(leases.c.lease_id == lease))
-        self._remove_folder(rental)
-
-    def _remove_folder(self, rental: Rental) -> None:
-        # A later lease may have the name again: its folder is another one's.
-        if all(other.id == rental.id for other in self.rentals(living=True) if other.name == rental.name):
-            shutil.rmtree(self.folder(rental.name), ignore_errors=True)
+        self.drop_secrets(rental.name, rental.order.pay_key)
 
     def settle(self, lease: LeaseId, paid: AttoFil, seconds: int) -> Rental:
         """What the chain has proven of an ended lease."""
@@ -206,19 +202,22 @@ class Store:
         try:
             raw = {"x": pay_key.public.x, "y": pay_key.public.y, "secret": pay_key.secret}
             write_private(folder / "gateway_key", gateway_key)
-            write_private(folder / "pay_key.json", json.dumps(raw).encode())
+            write_private(folder / PAY_KEY_FILE, json.dumps(raw).encode())
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return folder
 
-    def drop_secrets(self, name: str) -> None:
-        """Remove the folder of a lease that never came to be."""
-        shutil.rmtree(self.folder(name), ignore_errors=True)
+    def drop_secrets(self, name: str, pay_key: PayKey) -> None:
+        """Remove the folder of the lease or order of this payment key; one that a later namesake has made stays."""
+        # In the books' lock: between the look and the removal nobody else may remove it, and a third one make its own.
+        with self._begin():
+            if is_of(self.folder(name), pay_key):
+                shutil.rmtree(self.folder(name), ignore_errors=True)
 
     def pay_secret(self, name: str) -> PaySecret:
         """A living lease's payment key. Raises ConfigError when its file is gone or broken."""
-        path = self.folder(name) / "pay_key.json"
+        path = self.folder(name) / PAY_KEY_FILE
         try:
             raw = json.loads(path.read_text())
             return PaySecret(PayKey(str(raw["x"]), str(raw["y"])), str(raw["secret"]))

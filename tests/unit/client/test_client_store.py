@@ -105,6 +105,33 @@ async def test_ending_an_old_lease_again_leaves_its_namesakes_secrets(bench: Any
     assert (bench.store.folder("one") / "pay_key.json").exists()
 
 
+async def test_a_lease_leaves_the_folder_in_which_it_cannot_read_its_own_key(bench: Any) -> None:
+    """A namesake's command has made it, and writes its keys at this moment; or it is broken."""
+    old = await bench.lease()
+    folder = bench.store.folder("one")
+    for contents in (None, "{", '{"x": 1, "y": 2}', '["x"]'):
+        (folder / "pay_key.json").unlink(missing_ok=True)
+        if contents is not None:
+            (folder / "pay_key.json").write_text(contents)
+        bench.store.end(old.id, EndReason.CLIENT_ENDED, 5)
+        assert (folder / "gateway_key").exists()
+
+
+async def test_a_forgotten_lease_leaves_the_keys_of_a_namesake_that_is_in_no_books_yet(bench: Any) -> None:
+    """It is being ordered: its keys come first."""
+    failed = await bench.lease()
+    bench.store.end(failed.id, EndReason.START_FAILED, 5)
+    assert not bench.store.folder("one").exists()
+    secret = await MemoryProver().keygen()
+    bench.store.keep_secrets("one", b"key", secret)
+    bench.store.forget(failed.id)
+    assert bench.store.pay_secret("one") == secret
+    bench.store.drop_secrets("one", failed.order.pay_key)
+    assert bench.store.pay_secret("one") == secret
+    bench.store.drop_secrets("one", secret.public)
+    assert not bench.store.folder("one").exists()
+
+
 async def test_states_follow_the_way_of_a_lease(bench: Any) -> None:
     rental = await bench.lease()
     assert bench.store.set_state(rental.id, LeaseState.FROZEN).state is LeaseState.FROZEN

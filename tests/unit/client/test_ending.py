@@ -11,7 +11,7 @@ import pytest
 from shale.client.ending import Ending, refresh_settled, refund
 from shale.client.rental import Rental
 from shale.client.sshconfig import config_path
-from shale.errors import Closed, ShaleError, Unavailable
+from shale.errors import Closed, Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.units import AttoFil
@@ -94,6 +94,38 @@ async def test_a_silent_provider_is_left_by_way_of_the_chain(bench: Any) -> None
     ended, way = await ending(bench).end(rental)
     record = await bench.chain.lease(rental.id)
     assert (way, ended.end_reason, record.end_reason) == ("chain", EndReason.CLIENT_ENDED, EndReason.CLIENT_ENDED)
+
+
+async def test_an_earlier_end_of_ours_that_lands_first_is_as_good(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed command left it with the sender, which lands it before the second one is sent."""
+    rental = await paid_lease(bench)
+    await bench.anchor(rental)
+    bench.door.silent = True
+    send = bench.chain.end_lease
+
+    async def resume(end: End, signature: str) -> None:
+        await send(end, signature)
+        await send(end, signature)
+
+    monkeypatch.setattr(bench.chain, "end_lease", resume)
+    ended, way = await ending(bench).end(rental)
+    assert (way, ended.end_reason) == ("chain", EndReason.CLIENT_ENDED)
+
+
+async def test_an_end_that_the_chain_refuses_leaves_the_lease_as_it_is(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rental = await paid_lease(bench)
+    await bench.anchor(rental)
+    bench.door.silent = True
+
+    async def refuse(*_: object) -> None:
+        raise Refused("0 is not an end reason", "give 1 to 9")
+
+    monkeypatch.setattr(bench.chain, "end_lease", refuse)
+    with pytest.raises(Refused):
+        await ending(bench).end(rental)
+    assert not bench.store.by_id(rental.id).ended
 
 
 async def test_a_provider_that_denies_the_lease_is_left_by_way_of_the_chain(bench: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shale.chain.chain import Heads, OnLedger
+from shale.chain.chain import Heads, OnLedger, Receipt
 from shale.chain.memory import MemoryChain
 from shale.client.exiting import WINDOW_SECONDS, Exited, Exiting, Way
 from shale.client.rental import Rental
@@ -94,6 +94,41 @@ async def test_the_window_begins_with_our_end_and_is_told(scene: Scene) -> None:
     assert record.end_reason is EndReason.CLIENT_ENDED
     await scene.bench.clock.advance(3600)
     assert (await scene.exit()).seconds_left == WINDOW_SECONDS - 3600, "a second End does not begin it again"
+
+
+class Resuming(MemoryChain):
+    """A sender that first lands the End that a killed command left with it: the second one is too late."""
+
+    async def end_lease(self, end: End, signature: str) -> Receipt:
+        await super().end_lease(end, signature)
+        return await super().end_lease(end, signature)
+
+
+async def test_an_earlier_end_of_ours_that_lands_first_begins_the_window(scene: Scene) -> None:
+    await end(scene)
+    waiting = await scene.exit(Resuming(scene.bench.world, scene.bench.me))
+    assert (waiting.way, waiting.seconds_left) == (Way.WAITING, WINDOW_SECONDS)
+
+
+async def test_a_close_that_comes_before_our_end_is_told(scene: Scene) -> None:
+    class Closing(MemoryChain):
+        async def end_lease(self, end: End, signature: str) -> Receipt:
+            await scene.provider.refund([scene.rental.id])
+            return await super().end_lease(end, signature)
+
+    await end(scene)
+    done = await scene.exit(Closing(scene.bench.world, scene.bench.me))
+    assert (done.way, done.back) == (Way.CLOSED, scene.rental.collateral)
+
+
+async def test_an_end_that_the_chain_refuses_is_told(scene: Scene) -> None:
+    class Refusing(MemoryChain):
+        async def end_lease(self, end: End, signature: str) -> Receipt:
+            raise Refused("0 is not an end reason", "give 1 to 9")
+
+    await end(scene)
+    with pytest.raises(Refused, match="end reason"):
+        await scene.exit(Refusing(scene.bench.world, scene.bench.me))
 
 
 async def test_what_was_never_redeemed_is_refunded_without_a_proof(scene: Scene) -> None:

@@ -12,9 +12,11 @@ from tests.settlements import Killed, Steps
 
 from shale.chain.chain import OrderStage
 from shale.client import published
+from shale.client.ending import refresh_settled
 from shale.client.ordering import Ordering
 from shale.client.plan import Wish, choose
 from shale.client.published import PublishedOrder
+from shale.client.rental import Shell
 from shale.client.sshconfig import config_path
 from shale.errors import Closed, InputRefused, Refused, Unavailable
 from shale.market.lease import EndReason, LeaseState
@@ -200,6 +202,109 @@ async def test_a_cancelled_order_is_taken_back_and_its_keys_are_gone(bench: Any)
     assert not bench.store.folder("one").exists()
     with pytest.raises(InputRefused, match="shale order ls"):
         published.find(bench.store, "one")
+
+
+async def test_an_order_keeps_its_keys_when_an_old_namesake_is_forgotten(bench: Any) -> None:
+    ready, bench.door.start = bench.door.start, [{"error": {"code": "refused", "message": "no", "hint": "another"}}]
+    with pytest.raises(Refused):
+        await bench.lease("one")
+    assert bench.store.rental("one").end_reason is EndReason.START_FAILED
+    await bench.clock.advance(bench.store.rental("one").order.deadline + 1 - bench.clock.now())
+    made = await create(bench)
+    await refresh_settled(bench.store, bench.chain, "memory")
+    assert bench.store.rentals() == []
+    assert published.every(bench.store) == [made]
+    bench.door.start = ready
+    accepting(bench)
+    assert (await confirm(bench)).state is LeaseState.RUNNING
+    assert bench.store.pay_secret("one").public == made.order.pay_key
+
+
+async def test_a_cancelled_order_goes_without_its_payment_key_but_leaves_a_namesakes(bench: Any) -> None:
+    first = await create(bench)
+    (bench.store.folder("one") / "pay_key.json").unlink()
+    await ordering(bench).cancel(first, quiet)
+    assert published.every(bench.store) == []
+    second = await create(bench)
+    await ordering(bench).cancel(first, quiet)
+    assert published.every(bench.store) == [second]
+
+
+async def killed_before_the_file_goes(bench: Any, monkeypatch: pytest.MonkeyPatch) -> PublishedOrder:
+    """The lease runs, and its order is still there."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    made = await create(bench)
+    accepting(bench)
+    with monkeypatch.context() as context:
+        context.setattr(published, "begun", killed)
+        with pytest.raises(Killed):
+            await confirm(bench)
+    assert bench.store.by_id(made.id).state is LeaseState.RUNNING
+    return made
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_lease_that_runs_is_not_begun_again_and_never_ended_by_a_repeat(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    made = await killed_before_the_file_goes(bench, monkeypatch)
+    if frozen:
+        bench.store.set_state(made.id, LeaseState.FROZEN)
+    before = bench.store.by_id(made.id)
+    bench.door.start = [{"error": {"code": "refused", "message": "no", "hint": "another"}}]
+    bench.door.calls.clear()
+    assert await confirm(bench) == before == bench.store.by_id(made.id)
+    assert (bench.door.calls, bench.door.ends) == ([], [])
+    assert bench.adopted == ["one", "one"], "the kill may have come before the agent had it"
+    assert published.every(bench.store) == []
+
+
+async def test_a_repeat_whose_agent_does_not_start_ends_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await killed_before_the_file_goes(bench, monkeypatch)
+
+    async def down(*_: object) -> None:
+        raise Unavailable("the agent does not start", "try again")
+
+    again = Ordering(replace(bench.leasing(), adopt=down))
+    with pytest.raises(Unavailable, match="agent"):
+        await again.confirm(made, quiet)
+    assert bench.door.ends == []
+    assert bench.store.by_id(made.id).state is LeaseState.RUNNING
+    assert published.every(bench.store) != []
+
+
+async def test_a_refused_start_does_not_end_what_another_command_has_entered(bench: Any) -> None:
+    made = await create(bench)
+    accepting(bench)
+
+    def entered() -> None:
+        bench.store.set_shell(made.id, Shell("10.0.0.1", 22, "root"))
+
+    bench.door.on_confirmed = entered
+    bench.door.start = [{"error": {"code": "refused", "message": "it runs", "hint": "look"}}]
+    assert (await confirm(bench)).state is LeaseState.RUNNING
+    assert bench.door.ends == []
+    assert published.every(bench.store) == []
+
+
+async def test_one_that_was_killed_right_after_its_entry_in_the_books_goes_on(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    made = await create(bench)
+    accepting(bench)
+    with monkeypatch.context() as context:
+        context.setattr(bench.store, "set_state", killed)
+        with pytest.raises(Killed):
+            await confirm(bench)
+    assert bench.store.by_id(made.id).state is LeaseState.ACCEPTED
+    assert (await confirm(bench)).state is LeaseState.RUNNING
+    assert bench.door.ends == []
 
 
 async def test_what_is_a_lease_by_now_is_not_cancelled(bench: Any) -> None:

@@ -20,6 +20,7 @@ from shale.client.reviewing import (
     SignedReview,
     address_in,
     day_of,
+    give,
     post,
     read_signed,
     signed_from_json,
@@ -77,6 +78,20 @@ async def test_a_signed_review_goes_through_a_file_and_is_posted_by_another(desk
     assert (found.tx, found.paid, found.weight_seconds) == (receipt.tx, ZERO, weight_of(signed.order, record))
     with pytest.raises(Closed, match="reviewed already"):
         await desk.post(signed)
+
+
+async def test_a_client_sends_its_own_review_and_a_contracts_is_signed_for_it(bench: Any) -> None:
+    contract = checked_address("0x" + "c0" * 20)
+    bench.world.contracts[contract] = bench.door.keys[contract] = bench.me
+    bench.world.balances[contract] = AttoFil(10**18)
+    for name, leasing in (("own", None), ("ours", replace(bench.leasing(), contract=contract))):
+        rental = await bench.lease(name, leasing)
+        await bench.anchor(rental)
+        await MemoryChain(bench.world, rental.order.provider).refund([rental.id])
+        review = Review(rental.order_hash, 4, name)
+        await give(bench.chain, bench.signing, bench.account, rental.order, review)
+    found = await bench.chain.reviews(rental.order.provider, 10)
+    assert [(one.client, one.comment) for one in found] == [(contract, "ours"), (bench.me, "own")]
 
 
 async def test_a_file_that_is_there_is_not_written_over(desk: Desk, tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ async def test_a_dataset_that_is_offered_no_more_is_refused(bench: Any) -> None:
 
 
 async def test_the_offer_is_dropped_with_the_lease(bench: Any) -> None:
-    await bench.lease()
-    bench.store.drop_secrets("one")
+    rental = await bench.lease()
+    bench.store.drop_secrets("one", rental.order.pay_key)
     assert not bench.store.folder("one").exists()
 
 

@@ -82,8 +82,8 @@ def _send(
     context: Context, store: Store, rental: Rental, review: Review, password_file: Path | None, as_json: bool
 ) -> None:
     from shale.client import wallet
-    from shale.client.reviewing import weight_of
-    from shale.client.wiring import chain_of, network_of
+    from shale.client.reviewing import give, weight_of
+    from shale.client.wiring import chain_of, network_of, signing_of
 
     network = network_of(context.home, rental.network)
     account = wallet.open_wallet(context.home, context.password(password_file))
@@ -91,7 +91,7 @@ def _send(
     async def send() -> tuple[LeaseRecord, Receipt]:
         async with chain_of(network, account) as chain:
             record = await _reviewable(chain, store, rental)
-            receipt = await chain.review(rental.order, review)
+            receipt = await give(chain, signing_of(network), account, rental.order, review)
             store.set_reviewed(rental.id)
             return record, receipt
 
