@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from shale.chain.chain import Chain, Opening, Receipt
 from shale.clock import Clock, wait_event
@@ -19,6 +21,12 @@ MOST = 40
 """Leases in one transaction: so many fit the 64 KiB that Filecoin's message pool takes."""
 TRIES = 3
 """How often a bundle is sifted because the chain refused what it would have taken a moment before."""
+CONTRACTS = 2
+"""Contracts' leases that are sent at once: of the eight transactions of a wallet that may wait, most are for others."""
+ASK_SECONDS = 20.0
+"""How long the chain may take to say whether a contract's lease would open."""
+SEND_SECONDS = 300.0
+"""How long such a lease may take into a block, from its price on: ten of Filecoin's blocks."""
 _ASKS = 8
 """Openings that the chain is asked about at once."""
 
@@ -30,8 +38,8 @@ class Anchoring:
 
     The first that comes waits `wait` seconds for company; those that come while a transaction is on its way share the
     next. A bundle with leases that the chain refuses goes without them: which they are is asked of the chain, and no
-    transaction is spent on it. A lease whose client is a contract goes alone: what that program
-    does in the block, and what gas it takes there, is nobody else's trouble.
+    transaction is spent on it. A lease whose client is a contract goes alone, and beside the bundles: what that program
+    does in the block, what gas it takes there and how long a node runs it is nobody else's trouble.
     """
 
     def __init__(self, chain: Chain, books: LedgerBooks, clock: Clock, wait: float = 0.0) -> None:
@@ -44,18 +52,39 @@ class Anchoring:
         self._since = 0.0
         self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._contracts: deque[Waiter] = deque()
+        self._contract_workers: list[asyncio.Task[None]] = []
 
     async def open(self, opening: Opening) -> Receipt:
         """Anchor a lease. Raises what the chain says of this one, whatever becomes of the others."""
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if self._is_by_key(opening):
+            self._bundle((opening, answer))
+        else:
+            self._contracts.append((opening, answer))
+            self._contract_workers = [task for task in self._contract_workers if not task.done()]
+            if len(self._contract_workers) < CONTRACTS:
+                self._contract_workers.append(asyncio.create_task(self._work_alone()))
+        return await answer
+
+    async def close(self) -> None:
+        """Stop; nothing goes on when this returns. What was sent stays in the wallet's outbox, like after a kill."""
+        tasks = [*self._contract_workers, *([self._worker] if self._worker else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        _give_up([*self._waiting, *self._contracts], asyncio.CancelledError())
+        self._waiting = []
+        self._contracts.clear()
+
+    def _bundle(self, one: Waiter) -> None:
         if not self._waiting:
             self._since = self._clock.steady()
-        self._waiting.append((opening, answer))
+        self._waiting.append(one)
         if len(self._waiting) >= MOST:
             self._full.set()
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        return await answer
 
     async def _work(self) -> None:
         part: list[Waiter] = []
@@ -63,13 +92,10 @@ class Anchoring:
             await asyncio.sleep(0)  # whoever starts in this very moment comes along
             while self._waiting:
                 await self._gather()
-                part = self._next()
+                part, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 await self._send(part)
         except BaseException as error:
-            failure = error if isinstance(error, Exception) else asyncio.CancelledError()
-            for _, answer in [*part, *self._waiting]:
-                if not answer.done():
-                    answer.set_exception(failure)
+            _give_up([*part, *self._waiting], error)
             self._waiting = []
             raise
 
@@ -80,13 +106,38 @@ class Anchoring:
         if left > 0 and len(self._waiting) < MOST:
             await wait_event(self._clock, self._full, left)
 
-    def _next(self) -> list[Waiter]:
-        """Those that go together now, out of the queue."""
-        first = self._waiting[0]
-        by_key = [one for one in self._waiting if self._is_by_key(one[0])]
-        part = by_key[:MOST] if first in by_key else [first]
-        self._waiting = [one for one in self._waiting if one not in part]
-        return part
+    async def _work_alone(self) -> None:
+        """Send one contract's lease after the other, as they came."""
+        while self._contracts:
+            one = self._contracts.popleft()
+            try:
+                await self._send_alone(one)
+            except ShaleError as error:
+                _answer([one], error)
+            except BaseException as error:
+                _give_up([one], error)
+                if not isinstance(error, Exception):
+                    raise
+                log.exception("a contract's lease was not anchored")
+
+    async def _send_alone(self, one: Waiter) -> None:
+        """Within its time; a program that a node can't get to the end of is found out before it is priced."""
+        await self._within(ASK_SECONDS, self._chain.would_open([one[0]]))
+        await self._within(SEND_SECONDS, self._send([one]))
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
+        """Do it. Raises Unavailable when it takes longer: it is stopped then."""
+        task = asyncio.create_task(work)
+        timer = asyncio.ensure_future(self._clock.sleep_until(self._clock.steady() + seconds))
+        try:
+            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Unavailable(f"a contract's lease was not opened within {seconds:g} s", "it is tried again")
+            task.result()
+        finally:
+            task.cancel()
+            timer.cancel()
+            await asyncio.gather(task, timer, return_exceptions=True)
 
     def _is_by_key(self, opening: Opening) -> bool:
         """Whether its client signs with a key of its own, which the chain checks by itself."""
@@ -172,3 +223,10 @@ def _answer(part: Sequence[Waiter], outcome: Receipt | ShaleError) -> None:
             answer.set_exception(outcome)
         else:
             answer.set_result(outcome)
+
+
+def _give_up(part: Sequence[Waiter], error: BaseException) -> None:
+    failure = error if isinstance(error, Exception) else asyncio.CancelledError()
+    for _, answer in part:
+        if not answer.done():
+            answer.set_exception(failure)

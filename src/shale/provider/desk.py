@@ -30,6 +30,8 @@ HOLD_SECONDS = 120
 """How long an accepted order holds its stock while its confirmation is awaited."""
 ACCEPTANCE_SECONDS = 900
 """How long the chain takes our acceptance: the confirmation's wait, the start, and then some slow blocks."""
+LATE_SECONDS = 900
+"""How long after its acceptance's deadline a published order that the chain has is still begun; later nobody waits."""
 _MAX_DEADLINE = 3600
 _MAX_PENDING = 64
 _MAX_PENDING_OF_ONE = 8
@@ -89,7 +91,8 @@ class Desk:
         if held.lease.state is not LeaseState.ACCEPTED:
             return False
         if held.published:
-            return held.acceptance.deadline + HOLD_SECONDS < self.clock.now()
+            # As long as it may be begun, and a while more for the one whose start has just been let through.
+            return held.acceptance.deadline + LATE_SECONDS + HOLD_SECONDS < self.clock.now()
         if held.created_at + HOLD_SECONDS < self.clock.now():
             self._host_keys.pop(held.id, None)
         return held.id not in self._host_keys
@@ -164,7 +167,8 @@ class Desk:
             held = await self.store.lease(lease)
         except Closed:
             return None
-        if not held.published or held.lease.state is not LeaseState.ACCEPTED or self._is_late(held):
+        late = held.acceptance.deadline + HOLD_SECONDS < self.clock.now()
+        if not held.published or held.lease.state is not LeaseState.ACCEPTED or late:
             raise Closed(f"the order is {held.lease.state.value} already", "make a new order")
         return Accepted(held.acceptance, held.acceptance_signature)
 

@@ -379,4 +379,5 @@ class Lifecycle:
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._parts.anchoring.close()
         await self._parts.sockets.close_all()

@@ -17,7 +17,7 @@ from shale.containers.engine import Container
 from shale.errors import Closed, ConfigError, Refused, Unavailable
 from shale.keeping import keep
 from shale.market.lease import EndReason, LeaseState
-from shale.provider.desk import Desk
+from shale.provider.desk import LATE_SECONDS, Desk
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle, Progress
 from shale.provider.store import Held
@@ -27,8 +27,6 @@ log = logging.getLogger("shale.provider")
 
 LOOK_SECONDS = 15.0
 """How often the chain is asked about an order that waits."""
-LATE_SECONDS = 900
-"""How long after its acceptance's deadline a lease that the chain has is still begun; later nobody waits for it."""
 
 
 @dataclass(slots=True)

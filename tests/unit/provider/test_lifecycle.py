@@ -142,3 +142,21 @@ async def test_a_lease_whose_first_anchor_lands_again_by_itself_runs_on(
     await house.clock.advance(1)
     assert house.lifecycle.living() == [held.id]
     assert (await house.kept(held.id)).anchor_tx == "known"
+
+
+async def test_an_anchoring_that_hangs_ends_with_the_daemon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, began, over = await house.confirmed(), asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    monkeypatch.setattr(house.counter.desk.chain, "open_leases", hang)
+    await house.start(held)
+    await house.clock.advance(1)
+    assert (began.is_set(), over.is_set()) == (True, False)
+    await house.lifecycle.rest()
+    assert over.is_set()

@@ -25,10 +25,10 @@ from shale.errors import Closed, InputRefused, Refused, ShaleError, Unavailable
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End, Order, order_to_json
 from shale.provider.api import PublicApi
-from shale.provider.desk import ACCEPTANCE_SECONDS, Accepted, Desk
+from shale.provider.desk import ACCEPTANCE_SECONDS, HOLD_SECONDS, LATE_SECONDS, Accepted, Desk
 from shale.provider.ledger_books import LedgerBooks
 from shale.provider.lifecycle import Lifecycle
-from shale.provider.published import LATE_SECONDS, LOOK_SECONDS, PublishedOrders
+from shale.provider.published import LOOK_SECONDS, PublishedOrders
 from shale.provider.store import Held
 from shale.units import ZERO, AttoFil, LeaseId, Price, checked_address, lease_id_of
 
@@ -237,6 +237,30 @@ async def test_stock_is_held_until_the_acceptances_deadline_and_then_let_go(scen
         await scene.begin(held)
     with pytest.raises(ShaleError):
         await scene.client.confirm_order(order, accepted.acceptance)
+
+
+async def test_one_that_may_still_be_begun_holds_its_stock_until_it_is(scene: Scene) -> None:
+    held = await scene.accepted(resources=TOTAL, price=scene.desk.config.tariff.quote(TOTAL), max_seconds=60)
+    await scene.client.confirm_order(held.order, held.acceptance)
+    for later in (HOLD_SECONDS + 1, LATE_SECONDS):
+        await scene.pass_time(held.acceptance.deadline + later - scene.house.clock.now())
+        other = scene.house.counter.order(deadline=scene.house.clock.now() + 600)
+        with pytest.raises(Refused, match="CPU"):
+            await scene.house.counter.hand_in(other)
+    await scene.orders.look(held)
+    assert (await scene.kept(held.id)).lease.state is LeaseState.RUNNING
+    assert (await scene.desk.free()).cpu_millis == 0
+
+
+async def test_one_that_nobody_may_begin_any_more_gives_its_stock_back(scene: Scene) -> None:
+    held = await scene.accepted()
+    await scene.client.confirm_order(held.order, held.acceptance)
+    late = held.acceptance.deadline + LATE_SECONDS + HOLD_SECONDS + 1
+    await scene.pass_time(late - scene.house.clock.now())
+    assert await scene.desk.free() == TOTAL
+    with pytest.raises(Closed):
+        await scene.begin(held)
+    assert (await scene.kept(held.id)).lease.end_reason is EndReason.START_FAILED
 
 
 async def test_a_cancelled_one_gives_its_stock_back(scene: Scene) -> None:
