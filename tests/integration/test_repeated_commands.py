@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,72 @@ def test_a_deposit_that_is_repeated_after_a_kill_is_made_once(
     assert shale("wallet", "balance")[1]["ledger_attofil"] == str(8 * FIL)
 
 
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+async def test_a_step_that_a_command_takes_by_itself_is_not_held_back_and_holds_nothing_back(
+    tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    """A lease's own deposit, after somebody's deposit that nobody knows of; and that one, after the lease's own."""
+    devnet, account, file = Devnet(tmp_path), Account.create(), tmp_path / "chain.db"
+    stack.push_async_callback(devnet.stop)
+    url = (await devnet.start(free_port())).rpc_url
+    await fund(url, account.address, AttoFil(10 * FIL))
+    chain = FvmChain(await deploy(url, None), url, account, database=file)
+    stack.push_async_callback(chain.close)
+
+    def leave() -> None:
+        with Database(file).write() as connection:  # as a process that was killed left it
+            connection.execute("UPDATE intents SET told = 0, owner = '1:1'")
+
+    await chain.deposit(AttoFil(3 * FIL), by_itself=True)
+    await chain.withdraw(AttoFil(FIL), by_itself=True)
+    leave()
+    await chain.deposit(AttoFil(FIL))
+    await chain.withdraw(AttoFil(FIL))
+    leave()
+    await chain.deposit(AttoFil(FIL), by_itself=True)
+    await chain.withdraw(AttoFil(FIL), by_itself=True)
+    with pytest.raises(MadeBefore, match="a deposit of 1 FIL"):
+        await chain.deposit(AttoFil(2 * FIL))
+    with pytest.raises(MadeBefore, match="a withdrawal of 1 FIL"):
+        await chain.withdraw(AttoFil(FIL))
+    await chain.tell_deposits()
+    await chain.deposit(AttoFil(2 * FIL))
+    with pytest.raises(MadeBefore, match="a withdrawal of 1 FIL"):
+        await chain.withdraw(AttoFil(FIL))
+    assert await chain.ledger_balance(account.address) == AttoFil(4 * FIL)
+
+
+@pytest.mark.parametrize(("before", "waits"), [(["deposit"], False), (["deposit", "withdraw"], True)])
+async def test_what_lowers_the_balance_is_waited_for_where_nothing_will_be_sent(
+    tmp_path: Path, stack: AsyncExitStack, before: list[str], waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    devnet, account = Devnet(tmp_path), Account.create()
+    stack.push_async_callback(devnet.stop)
+    url = (await devnet.start(free_port())).rpc_url
+    await fund(url, account.address, AttoFil(10 * FIL))
+    places, rpc = await deploy(url, None), Rpc(url)
+    chain, other = (FvmChain(places, url, account, database=tmp_path / "chain.db", finality=9) for _ in range(2))
+    for each in (chain, other, rpc):
+        stack.push_async_callback(each.close)
+    await chain.deposit(AttoFil(2 * FIL))
+    await rpc.call("evm_setAutomine", False)
+    sent = [asyncio.ensure_future(getattr(chain, name)(AttoFil(FIL))) for name in before]
+    while len(Outbox(Database(tmp_path / "chain.db"), CHAIN_ID, account.address).open()) < 1 + len(before):
+        await asyncio.sleep(0.01)
+    taken = asyncio.ensure_future(other.take_up(to_send=False))
+    while not taken.done() and "(withdrawal of 1 FIL) of an earlier command still waits" not in caplog.text:
+        await asyncio.sleep(0.01)
+    assert taken.done() is not waits
+    await rpc.call("evm_setIntervalMining", 1)
+    await asyncio.gather(taken, *sent)
+    assert await other.ledger_balance(account.address) == AttoFil((2 if waits else 3) * FIL)
+
+
 async def test_a_top_up_is_held_back_for_its_own_lease_alone(tmp_path: Path) -> None:
     """After a command that ended before it knew; then no deposit is made for it either."""
     devnet = Devnet(tmp_path)
@@ -147,7 +214,14 @@ async def test_a_top_up_is_held_back_for_its_own_lease_alone(tmp_path: Path) -> 
             await again
     await kept.check_top_up(two.order)
     await kept.top_up(two.order, 60)
-    await kept.take_up()
+    # Another lease is begun meanwhile, and leave is given to repeat other things.
+    for to_send in (False, True):
+        await kept.take_up(to_send=to_send)
+    for known in (kept.tell_top_ups(two.order), kept.tell_deposits(), kept.tell_withdrawals()):
+        await known
+    with pytest.raises(MadeBefore, match=f"a top-up of 60 s for the lease {one.id[:14]}"):
+        await kept.top_up(one.order, 600)
+    await kept.tell_top_ups(one.order)
     await kept.top_up(one.order, 600)
     assert Outbox(Database(file), CHAIN_ID, bench.client_account.address).untold() == []
     for each in (*chains, kept, rpc):

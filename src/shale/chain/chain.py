@@ -179,11 +179,24 @@ class Chain(Protocol):
 
     async def ledger_balance(self, owner: Address) -> AttoFil: ...
 
-    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
-        """From the wallet to its ledger balance, or to that of another `owner`, who alone can withdraw it then."""
+    async def deposit(self, amount: AttoFil, owner: Address | None = None, *, by_itself: bool = False) -> Receipt:
+        """From the wallet to its ledger balance, or to that of another `owner`, who alone can withdraw it then.
+
+        `by_itself`: somebody's step on the way to something else, whose amount the balance gave (`take_up` before). It
+        is not held back by an earlier deposit whose outcome nobody knows, nor holds a later one back.
+        """
         ...
 
-    async def withdraw(self, amount: AttoFil) -> Receipt: ...
+    async def withdraw(self, amount: AttoFil, *, by_itself: bool = False) -> Receipt:
+        """From the ledger balance to the wallet. `by_itself` as for a deposit."""
+        ...
+
+    async def take_up(self, *, to_send: bool) -> None:
+        """Return when what this wallet has sent, in earlier processes too, is in blocks.
+
+        All that a new transaction would have to wait for (`to_send`), or only what lowers the wallet's ledger balance.
+        """
+        ...
 
     async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
         """Write the provider's record, new or changed.

@@ -12,15 +12,19 @@ from shale.chain.migration import migrate
 from shale.errors import ConfigError, Unavailable
 from shale.paths import private_dir
 
-_TABLES = """
+_INTENTS = """
 CREATE TABLE IF NOT EXISTS intents (
-  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, nonce INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, nonce INTEGER NOT NULL,
   recipient TEXT, data BLOB NOT NULL, value TEXT NOT NULL, gas INTEGER NOT NULL,
   state TEXT NOT NULL, block INTEGER NOT NULL DEFAULT 0, block_hash TEXT NOT NULL DEFAULT '',
   tx TEXT NOT NULL DEFAULT '', strikes INTEGER NOT NULL DEFAULT 0, chain INTEGER NOT NULL DEFAULT 0,
   label TEXT NOT NULL DEFAULT '', once TEXT NOT NULL DEFAULT '', owner TEXT NOT NULL DEFAULT '',
   told INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0
-);
+)
+"""
+"""An id is given once: a process may still hold the intent that had it when another gives that one up."""
+_TABLES = f"""
+{_INTENTS};
 CREATE INDEX IF NOT EXISTS intents_waiting ON intents (chain, sender, state, nonce);
 CREATE TABLE IF NOT EXISTS attempts (
   tx TEXT PRIMARY KEY, intent INTEGER NOT NULL REFERENCES intents (id) ON DELETE CASCADE,
@@ -63,12 +67,14 @@ class Database:
                 path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False
             )
             self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            # A table that is made anew must not take with it what refers to its rows.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF"):
                 self._connection.execute(f"PRAGMA {pragma}")
             with self.write() as connection:
-                migrate(connection)
+                migrate(connection, _INTENTS)
                 for statement in _TABLES.split(";"):
                     connection.execute(statement)
+            self._connection.execute("PRAGMA foreign_keys=ON")
         except (OSError, sqlite3.DatabaseError, Unavailable) as error:
             raise ConfigError(f"{path} can't be used ({error})", "check its disk and mode") from None
 

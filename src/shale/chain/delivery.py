@@ -37,7 +37,11 @@ class Delivery:
         Unavailable where there was no answer.
         """
         newest = intent.newest
-        if chain_of(newest.raw) != self._node.chain_id:
+        try:
+            chain = chain_of(newest.raw)
+        except ValueError:
+            raise NotTaken(Refused(f"the bytes of {intent.name} are not kept", "look it up at the network")) from None
+        if chain != self._node.chain_id:
             raise NotTaken(Refused(f"{intent.name} was signed for another chain", "use that chain's network"))
         try:
             await self._node.rpc.call_once("eth_sendRawTransaction", "0x" + newest.raw.hex())

@@ -30,6 +30,7 @@ from shale.chain.records import lease_record, opening_of, provider_record, shard
 from shale.chain.reviews import ReviewReader
 from shale.chain.sender import Sender
 from shale.chain.shards import ShardReader
+from shale.chain.transactions import Draft
 from shale.chain.verifiers import check_verifiers
 from shale.errors import ConfigError, InputRefused, Refused
 from shale.market.accounts import Signer
@@ -109,14 +110,15 @@ class FvmChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return AttoFil(await self._node.read(self._ledger, "balanceOf", owner))
 
-    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
-        purpose = self._once("deposit", amount)
+    async def deposit(self, amount: AttoFil, owner: Address | None = None, *, by_itself: bool = False) -> Receipt:
+        purpose = self._moved("deposit", amount, by_itself)
         if owner is not None:
             return await self._send(self._ledger, "depositFor", owner, value=amount, purpose=purpose)
         return await self._send(self._ledger, "deposit", value=amount, purpose=purpose)
 
-    async def withdraw(self, amount: AttoFil) -> Receipt:
-        return await self._send(self._ledger, "withdraw", amount.value, purpose=self._once("withdrawal", amount))
+    async def withdraw(self, amount: AttoFil, *, by_itself: bool = False) -> Receipt:
+        purpose = self._moved("withdrawal", amount, by_itself)
+        return await self._send(self._ledger, "withdraw", amount.value, purpose=purpose)
 
     async def register(self, miner: int, endpoint: str, host_key: str, offer: str, payout: Address) -> Receipt:
         found = await self.provider(self._self())
@@ -199,6 +201,16 @@ class FvmChain:
         """Raise MadeBefore when a command that ended before it knew has topped this lease up (Sender.check_new)."""
         await self._wallet().check_new(self._top_up(order, 0))
 
+    async def tell_top_ups(self, order: Order) -> None:
+        """Count this lease's top-ups by commands that ended before they knew as known: another may be made."""
+        await self._wallet().tell_earlier(self._top_up(order, 0))
+
+    async def tell_deposits(self) -> None:
+        await self._wallet().tell_earlier(self._moved("deposit", ZERO))
+
+    async def tell_withdrawals(self) -> None:
+        await self._wallet().tell_earlier(self._moved("withdrawal", ZERO))
+
     async def end_lease(self, end: End, signature: str) -> Receipt:
         lease = await self.lease(lease_id_of(end.order))
         if lease is None:
@@ -274,9 +286,8 @@ class FvmChain:
         """
         return _receipt(await self._wallet().wait_final(receipt.tx))
 
-    async def take_up(self) -> None:
-        """Bring what earlier processes left of this wallet's transactions to its end, and count it as known."""
-        await self._wallet().take_up()
+    async def take_up(self, *, to_send: bool) -> None:
+        await self._wallet().take_up(None if to_send else self._lowers_balance)
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
         batch = Batch(proof.size, proof.window, tuple(operations))
@@ -342,9 +353,16 @@ class FvmChain:
         purpose = purpose or Purpose(function)
         return _receipt(await self._wallet().transact(contract.address, data, value.value, purpose))
 
-    def _once(self, what: str, amount: AttoFil) -> Purpose:
+    def _moved(self, what: str, amount: AttoFil, by_itself: bool = False) -> Purpose:
         """Of money that moves: a command that is repeated after a kill must not move it twice unasked."""
-        return Purpose(f"{what} of {amount}", f"{what} {self._deployment.ledger}")
+        return Purpose(f"{what} of {amount}", "" if by_itself else f"{what} {self._deployment.ledger}")
+
+    def _lowers_balance(self, draft: Draft) -> bool:
+        lowering = ((self._ledger, "withdraw"), (self._market, "topUp"), (self._market, "confirmOrder"))
+        return any(
+            draft.to == contract.address and draft.data[:4] == contract.function(name).selector
+            for contract, name in lowering
+        )
 
     def _top_up(self, order: Order, seconds: int) -> Purpose:
         lease = lease_id_of(self._domain.order_hash(order))

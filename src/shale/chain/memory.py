@@ -56,7 +56,7 @@ class MemoryChain:
     async def ledger_balance(self, owner: Address) -> AttoFil:
         return self._world.balances[owner]
 
-    async def deposit(self, amount: AttoFil, owner: Address | None = None) -> Receipt:
+    async def deposit(self, amount: AttoFil, owner: Address | None = None, *, by_itself: bool = False) -> Receipt:
         me, at, wallets = self._self(), self._world.moment(), self._world.wallets
         if amount > wallets[me]:
             raise ConfigError(f"the wallet {me} has {wallets[me]}, needs {amount} and gas", "fund it")
@@ -64,7 +64,7 @@ class MemoryChain:
         self._world.balances[owner or me] += amount
         return self._world.receipt(me, at)
 
-    async def withdraw(self, amount: AttoFil) -> Receipt:
+    async def withdraw(self, amount: AttoFil, *, by_itself: bool = False) -> Receipt:
         me, at = self._self(), self._world.moment()
         self._world.state.ledger.debit(me, amount)
         self._world.wallets[me] += amount
@@ -233,6 +233,9 @@ class MemoryChain:
 
     async def waiting(self) -> int:
         return 0
+
+    async def take_up(self, *, to_send: bool) -> None:
+        """Nothing ever waits here."""
 
     async def settle(self, provider: Address, operations: Sequence[Operation], proof: Proof) -> Receipt:
         me, at = self._self(), self._world.moment()

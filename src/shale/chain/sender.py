@@ -99,7 +99,7 @@ class Sender:
     async def check_new(self, purpose: Purpose) -> None:
         """Take up what earlier processes left, and raise MadeBefore if that is of the same purpose (Purpose.once).
 
-        Until somebody says that the earlier one is known (`take_up`): a command that is repeated blindly, as by a
+        Until somebody says that the earlier one is known (`tell_earlier`): a command that is repeated blindly, as by a
         script after a kill, must not pay twice.
         """
         await self._resume()
@@ -111,13 +111,29 @@ class Sender:
                     "if you want this one too, repeat it with --again",
                 )
 
-    async def take_up(self) -> None:
-        """Bring what earlier processes left into blocks, and count all of it as known."""
+    async def tell_earlier(self, purpose: Purpose) -> None:
+        """Take up what earlier processes left, and count what is of the same purpose, and that alone, as known."""
         await self._resume()
         for intent in self._left():
-            if intent.tx:
-                log.warning("%s of an earlier command is in block %d", intent.name, intent.block)
-            self._outbox.tell(intent)
+            if intent.purpose.once == purpose.once:
+                if intent.tx:
+                    log.warning("%s of an earlier command is in block %d", intent.name, intent.block)
+                self._outbox.tell(intent)
+
+    async def take_up(self, ours: Callable[[Draft], bool] | None = None) -> None:
+        """Bring into blocks what waits, or of it what is `ours`; that it came there tells nobody.
+
+        The others are looked after, but not waited for: they may be stuck, and don't concern whoever asks.
+        """
+        if ours is None:
+            await self._resume()
+            return
+        await self._node.check_chain()
+        async with self._order:
+            if self._outbox.open():
+                self._keep()
+                await self.sweep()
+            await self._bring([intent for intent in self._outbox.open() if ours(intent.draft)])
 
     async def sweep(self) -> None:
         """Look once after all that isn't final: what a node forgot or a reorganisation took out is sent again."""
@@ -166,22 +182,26 @@ class Sender:
         async with self._order:
             if self._outbox.open() and not self._resumed:
                 await self.sweep()
-            waiting = [intent for intent in self._outbox.open() if intent.state is State.SENT]
-            for intent in [each for each in waiting if not (self._resumed and is_living(each.owner))]:
-                log.warning("%s of an earlier command still waits: taking it up", intent.name)
-                self._keep()
-                try:
-                    await self._delivery.push(intent)
-                except NotTaken as error:
-                    if isinstance(error.told, ConfigError):
-                        raise error.told from None  # without money it will not land
-                try:
-                    landed = await self._following.follow(intent)
-                except (Displaced, Gone):
-                    continue  # it is told where that was seen
-                if not landed.ok:
-                    tell_failed(intent, landed)
+            left = self._outbox.open()
+            await self._bring([intent for intent in left if not (self._resumed and is_living(intent.owner))])
             self._resumed = True
+
+    async def _bring(self, intents: list[Intent]) -> None:
+        """Wait until those of them that are in no block are in one, or can't be."""
+        for intent in [each for each in intents if each.state is State.SENT]:
+            log.warning("%s of an earlier command still waits: taking it up", intent.name)
+            self._keep()
+            try:
+                await self._delivery.push(intent)
+            except NotTaken as error:
+                if isinstance(error.told, ConfigError):
+                    raise error.told from None  # without money it will not land
+            try:
+                landed = await self._following.follow(intent)
+            except (Displaced, Gone):
+                continue  # it is told where that was seen
+            if not landed.ok:
+                tell_failed(intent, landed)
 
     def _left(self) -> list[Intent]:
         """What processes that have ended meant to do once, without knowing what became of it."""

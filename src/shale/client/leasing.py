@@ -75,8 +75,8 @@ class Leasing:
 
     async def check_money(self, collateral: AttoFil) -> tuple[AttoFil, AttoFil]:
         """Wallet and free ledger balance. Raises ConfigError when they don't reach the collateral."""
-        owner = self.client
-        wallet, ledger = await self.chain.wallet_balance(owner), await self.free_balance()
+        owner, ledger = self.client, await self._balance_for(collateral)
+        wallet = await self.chain.wallet_balance(owner)
         if self.contract is not None and ledger < collateral:
             raise self._no_money_of_contract(ledger, collateral)
         if wallet.value + ledger.value < collateral.value:
@@ -85,6 +85,18 @@ class Leasing:
                 f"fund {owner}, or ask for less time",
             )
         return wallet, ledger
+
+    async def _balance_for(self, collateral: AttoFil, *, but: Rental | None = None) -> AttoFil:
+        """The free balance. What an earlier command sent is waited for where it could change what has to be deposited.
+
+        Where the balance is enough that is what takes from it alone; where it isn't we have to send ourselves.
+        """
+        await self.chain.take_up(to_send=False)
+        free = await self.free_balance(but=but)
+        if free >= collateral:
+            return free
+        await self.chain.take_up(to_send=True)
+        return await self.free_balance(but=but)
 
     def _no_money_of_contract(self, have: AttoFil, needed: AttoFil) -> ConfigError:
         """Nothing is deposited for it by itself: only the contract could take it out again."""
@@ -175,7 +187,7 @@ class Leasing:
         self, collateral: AttoFil, report: Report, undo: AsyncExitStack, *, but: Rental | None = None
     ) -> None:
         """Bring the free balance up to the collateral (of `but`); a later failure takes the deposit out again."""
-        free = await self.free_balance(but=but)
+        free = await self._balance_for(collateral, but=but)
         if free >= collateral:
             return
         if self.contract is not None:
@@ -183,7 +195,7 @@ class Leasing:
         missing = collateral - free
         report("deposit", "started", str(missing))
         # A transaction on its way can't be called back: it ends by itself, and only then may be undone.
-        sending = asyncio.ensure_future(self.chain.deposit(missing))
+        sending = asyncio.ensure_future(self.chain.deposit(missing, by_itself=True))
         undo.push_async_callback(self._give_back, sending, missing, report)
         receipt = await asyncio.shield(sending)
         report("deposit", "done", f"{missing} in {receipt.tx[:14]}…")
@@ -193,7 +205,7 @@ class Leasing:
         if sending.exception() is not None:
             return
         try:
-            await self.chain.withdraw(amount)
+            await self.chain.withdraw(amount, by_itself=True)
             report("withdraw", "done", f"{amount} are back in the wallet")
         except ShaleError as error:
             report("withdraw", "failed", f"{amount} stay in the ledger, see shale wallet balance ({error.message})")

@@ -35,6 +35,7 @@ class Ordering:
     ) -> tuple[PublishedOrder, Receipt]:
         """Make an order and write it to the chain. It is on the disk before it is sent."""
         leasing, offer = self.leasing, plan.offer
+        await leasing.chain.take_up(to_send=True)  # before the order's time begins
         async with AsyncExitStack() as undo:
             order, key = await leasing.draft(plan, name, user_key, ORDER_SECONDS, undo)
             published = PublishedOrder(
@@ -66,6 +67,9 @@ class Ordering:
         """Have it accepted, confirm it, and enter the lease. After an interruption it is called again."""
         leasing = self.leasing
         stage = await leasing.chain.order_stage(published.id)
+        if stage is not OrderStage.OPEN:  # we will have to send, and what created the order may still wait itself
+            await leasing.chain.take_up(to_send=True)
+            stage = await leasing.chain.order_stage(published.id)
         if stage is OrderStage.NONE:
             raise Unavailable(
                 f"the order {published.name} is not on the chain yet", "try again in a minute, or shale order cancel"
@@ -163,6 +167,7 @@ class Ordering:
     async def cancel(self, published: PublishedOrder, report: Report) -> Receipt | None:
         """Take it back on the chain, and forget it. None: it needed no transaction, for nobody can take it any more."""
         leasing, receipt = self.leasing, None
+        await leasing.chain.take_up(to_send=False)  # our confirmation may still wait
         stage = await leasing.chain.order_stage(published.id)
         if stage in (OrderStage.OPEN, OrderStage.ENDED):
             raise Closed(f"the order {published.name} is a lease by now", f"see shale ps; shale end {published.name}")

@@ -83,7 +83,7 @@ class Topping:
         """Do it. Returns the lease and the transaction. What can't be told now is read off the chain by itself."""
         if plan.deposit:
             report("deposit", "started", str(plan.deposit))
-            await self.chain.deposit(plan.deposit)
+            await self.chain.deposit(plan.deposit, by_itself=True)
             report("deposit", "done", str(plan.deposit))
         report("top-up", "started", str(plan.amount))
         receipt = await self.chain.top_up(rental.order, plan.extra_seconds)

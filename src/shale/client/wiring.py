@@ -26,13 +26,10 @@ def signing_of(network: Network) -> SigningDomain:
 
 
 @asynccontextmanager
-async def chain_of(
-    network: Network, account: Account | None = None, *, keep: bool = False, take_up: bool = False
-) -> AsyncIterator[FvmChain]:
+async def chain_of(network: Network, account: Account | None = None, *, keep: bool = False) -> AsyncIterator[FvmChain]:
     """The network's contracts, checked to be there, as this wallet (or nobody) sees them.
 
-    `keep`: the events that are read are kept for the next command, without a wallet too. `take_up`: what earlier
-    commands left is brought to its end first, and whatever it did is no reason to stop.
+    `keep`: the events that are read are kept for the next command, without a wallet too.
     """
     from shale.chain.fvm import FvmChain
 
@@ -49,8 +46,6 @@ async def chain_of(
     )
     try:
         await chain.check()
-        if take_up:
-            await chain.take_up()
         yield chain
     finally:
         await chain.close()

@@ -34,10 +34,16 @@ async def test_what_a_killed_command_did_is_told_before_the_like_of_it_is_sent(
 
     await desk.sender().transact(TO, b"", 1, OTHER)
     sender = desk.sender()
-    await sender.take_up()
+    # Neither another command nor leave to repeat something else is leave to repeat this.
+    for other in (sender.take_up, lambda: sender.take_up(lambda _: True), lambda: sender.tell_earlier(OTHER)):
+        await other()
+        with pytest.raises(MadeBefore, match="a deposit of 4 FIL"):
+            await sender.transact(TO, b"", 8, EIGHT)
+    await sender.transact(TO, b"", 1, Purpose("deposit of 1 FIL"))
+    await sender.tell_earlier(EIGHT)
     await sender.transact(TO, b"", 8, EIGHT)
     await desk.sender().transact(TO, b"", 8, EIGHT)
-    assert await desk.received() == before + 4 + 1 + 8 + 8
+    assert await desk.received() == before + 4 + 1 + 1 + 8 + 8
 
 
 @pytest.mark.parametrize("finality", [0, 6])

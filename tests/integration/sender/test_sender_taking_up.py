@@ -162,3 +162,20 @@ async def test_what_nobody_waits_for_is_kept_from_the_moment_it_is_written_down_
     await clock.advance(KEEP_SECONDS)
     await asyncio.wait_for(sent.wait(), 30)
     assert list(await desk.waiting()) == ["0"]
+
+
+async def test_what_does_not_concern_us_is_looked_after_and_not_waited_for(desk: Desk) -> None:
+    """It is stuck: no block comes as long as somebody waits."""
+    before = await desk.received()
+    await kill_in_its_send(desk, "before", 11)
+
+    async def waits() -> None:
+        raise AssertionError("it waits")
+
+    sender = desk.sender(pause=waits)
+    await sender.take_up(lambda draft: draft.value == 12)
+    assert list(await desk.waiting()) == ["0"]  # it was sent all the same
+    with pytest.raises(AssertionError, match="it waits"):
+        await sender.take_up(lambda draft: draft.value == 11)
+    await desk.sender().take_up(lambda draft: draft.value == 11)
+    assert await desk.received() == before + 11

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shale.chain.database import Database
+from shale.chain.delivery import Delivery, NotTaken
 from shale.chain.intents import Intent, Purpose, State
 from shale.chain.node import Landed, Node
 from shale.chain.outbox import Gone, Outbox
@@ -89,6 +90,38 @@ def test_a_look_that_is_late_undoes_nothing_that_another_has_seen(path: Path) ->
     assert outbox.mark(seen, State.DISPLACED, block=3).state is State.DONE
 
 
+def test_a_late_look_at_its_receipt_brings_nothing_back_that_is_final(path: Path) -> None:
+    """Its bytes are gone by then, and a node that is behind would make us send them again."""
+    outbox = Outbox(Database(path), 314, ACCOUNT.address)
+    seen = added(outbox)
+    done = outbox.mark(seen, State.DONE, block=3, block_hash="0xb", tx=seen.newest.tx)
+    landed = Landed(seen.newest.tx, 3, "0xb", 1, 1, True, "")
+    sign = lambda *parts: sign_for(314, *parts)  # noqa: E731
+    assert outbox.land(seen, State.MINED, landed, 3, sign, DRAFT, lambda fees: fees) == (done, [])
+    assert outbox.open() == []
+
+
+async def test_what_has_no_bytes_is_not_sent_and_told_in_one_line(path: Path) -> None:
+    """As a file has it in which something final was brought back."""
+    outbox = Outbox(Database(path), 314, ACCOUNT.address)
+    seen = added(outbox)
+    outbox.mark(seen, State.DONE, block=3, block_hash="0xb", tx=seen.newest.tx)
+    with pytest.raises(NotTaken, match="are not kept"):
+        await Delivery(Node("http://127.0.0.1:1", 314), ACCOUNT.address).push(outbox.get(seen))
+
+
+def test_what_another_process_holds_never_stands_for_a_later_intent(path: Path) -> None:
+    ours, theirs = (Outbox(Database(path), 314, ACCOUNT.address) for _ in range(2))
+    seen = added(ours)
+    theirs.drop(seen)
+    other = added(theirs, purpose=Purpose("deposit of 1 FIL", "deposit"))
+    with pytest.raises(Gone):
+        ours.mark(seen, State.DISPLACED, block=9)
+    ours.tell(seen)
+    ours.drop(seen)
+    assert theirs.open() == theirs.untold() == [other]
+
+
 def test_what_is_moved_keeps_its_earlier_attempts_and_is_moved_once(path: Path) -> None:
     outbox = Outbox(Database(path), 314, ACCOUNT.address)
     first = added(outbox, 4)
@@ -157,6 +190,7 @@ CREATE TABLE attempts (
   tx TEXT PRIMARY KEY, intent INTEGER NOT NULL REFERENCES intents (id) ON DELETE CASCADE,
   raw BLOB NOT NULL, tip TEXT NOT NULL, most TEXT NOT NULL, head INTEGER NOT NULL
 );
+CREATE INDEX attempts_intent ON attempts (intent);
 """
 """The tables as they were when intents were kept by their ledger's address."""
 
@@ -180,4 +214,57 @@ def test_a_file_that_was_kept_by_ledger_is_taken_over_by_what_its_bytes_are_for(
         assert [(first.id, first.nonce), (second.id, second.nonce)] == [(1, 7), (2, 7)]
         assert [chain_of(attempt.raw) for attempt in (*first.attempts, *second.attempts)] == [314, 314159]
         assert (first.draft, first.newest.fees, first.newest.nonce) == (DRAFT, FEES, 7)
-    assert added(one).nonce == 0
+    fresh = added(one)
+    assert (fresh.nonce, fresh.id) == (0, 4)
+    one.drop(fresh)
+    assert added(one).id == 5
+    assert one.of_tx(sign_for(314, DRAFT, 6, Fees(10, 0)).tx) is None, (
+        "it has no bytes: no chain is known to be its own"
+    )
+    with Database(path).read() as connection:
+        assert connection.execute("SELECT count(*) FROM attempts WHERE intent = 3").fetchone()[0] == 1
+
+
+REUSED = """
+CREATE TABLE intents (
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, nonce INTEGER NOT NULL,
+  recipient TEXT, data BLOB NOT NULL, value TEXT NOT NULL, gas INTEGER NOT NULL,
+  state TEXT NOT NULL, block INTEGER NOT NULL DEFAULT 0, block_hash TEXT NOT NULL DEFAULT '',
+  tx TEXT NOT NULL DEFAULT '', strikes INTEGER NOT NULL DEFAULT 0, chain INTEGER NOT NULL DEFAULT 0,
+  label TEXT NOT NULL DEFAULT '', once TEXT NOT NULL DEFAULT '', owner TEXT NOT NULL DEFAULT '',
+  told INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX intents_waiting ON intents (chain, sender, state, nonce);
+CREATE TABLE attempts (
+  tx TEXT PRIMARY KEY, intent INTEGER NOT NULL REFERENCES intents (id) ON DELETE CASCADE,
+  raw BLOB NOT NULL, tip TEXT NOT NULL, most TEXT NOT NULL, head INTEGER NOT NULL, nonce INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX attempts_intent ON attempts (intent);
+"""
+"""The tables as they were when the id of an intent that was given up went to the next one."""
+
+
+def test_a_file_whose_ids_were_given_twice_is_taken_over_whole(path: Path, tmp_path: Path) -> None:
+    new = Outbox(Database(tmp_path / "new.db"), 314, ACCOUNT.address)
+    first = moved(new, added(new, 4, Purpose("deposit of 1 FIL", "deposit")), 5)
+    second = new.mark(added(new, 6), State.MINED, block=3, block_hash="0xb", tx="0xc")
+    new._database.close()
+    old = sqlite3.connect(path)
+    old.executescript(REUSED)
+    old.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
+    old.execute("INSERT INTO intents SELECT * FROM new.intents")
+    old.execute("INSERT INTO attempts SELECT * FROM new.attempts")
+    old.commit()
+    old.close()
+
+    for _ in range(2):
+        outbox = Outbox(Database(path), 314, ACCOUNT.address)
+        assert outbox.open() == [first, second]
+        assert outbox.untold() == [first]
+    last = added(outbox, 7)
+    outbox.drop(last)
+    assert added(outbox, 7).id == last.id + 1
+    with outbox._database.read() as connection:
+        assert connection.execute("SELECT count(*) FROM attempts WHERE intent = ?", (last.id,)).fetchone()[0] == 0
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'intents%' ORDER BY name")
+        assert [row[0] for row in tables] == ["intents", "intents_waiting"]

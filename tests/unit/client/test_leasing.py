@@ -53,6 +53,26 @@ async def test_only_what_the_ledger_lacks_is_deposited(bench: Any) -> None:
     assert bench.world.balances[bench.me] == rental.collateral
 
 
+async def test_a_deposit_that_still_waits_is_not_made_again_and_one_that_is_not_needed_not_waited_for(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    async def take_up(*, to_send: bool) -> None:
+        asked.append(to_send)
+        if to_send and len(asked) == 2:
+            await bench.chain.deposit(AttoFil(1_250_000 * 3600))
+
+    monkeypatch.setattr(bench.chain, "take_up", take_up)
+    rental = await bench.lease()
+    assert bench.world.balances[bench.me] == rental.collateral
+    assert asked[:2] == [False, True]
+    await bench.chain.deposit(rental.collateral)
+    asked.clear()
+    await bench.leasing().check_money(rental.collateral)
+    assert asked == [False]
+
+
 async def test_collaterals_that_are_not_anchored_yet_are_not_used_twice(bench: Any) -> None:
     first = await bench.lease("one")
     second = await bench.lease("two")

@@ -191,7 +191,7 @@ async def _ordering(
     network, waking = network_of(context.home, network_name), Waking()
     if contract_of(context.home, network.name) is not None:
         raise InputRefused("a contract sends its orders by itself", "use shale up, or shale wallet use-contract --none")
-    async with chain_of(network, account, take_up=True) as chain, prover_of() as prover:
+    async with chain_of(network, account) as chain, prover_of() as prover:
         leasing = Leasing(
             context.home, network.name, chain, prover, account, signing_of(network), store, SystemClock(), waking.adopt
         )

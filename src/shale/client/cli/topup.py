@@ -57,7 +57,9 @@ def command(
         account = wallet.open_wallet(context.home, context.password(password_file))
 
         async def raise_it() -> tuple[Rental, TopUp, str]:
-            async with chain_of(network, account, take_up=again) as chain, prover_of() as prover:
+            async with chain_of(network, account) as chain, prover_of() as prover:
+                if again:
+                    await chain.tell_top_ups(rental.order)
                 await chain.check_top_up(rental.order)  # before anything is deposited for it
                 leasing = Leasing(
                     context.home, network.name, chain, prover, account, signing_of(network), store, SystemClock(),

@@ -116,7 +116,7 @@ class _Call:
 
         network = network_of(self._context.home, self._context.network_name)
         signing, clock, waking = signing_of(network), SystemClock(), Waking()
-        async with chain_of(network, account, take_up=True) as chain, prover_of() as prover:
+        async with chain_of(network, account) as chain, prover_of() as prover:
             leasing = Leasing(
                 self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt,
                 contract=contract_of(self._context.home, network.name),

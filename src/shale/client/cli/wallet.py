@@ -164,7 +164,9 @@ def _move(amount: AttoFil | None, password_file: Path | None, as_json: bool, ver
     account = wallet.open_wallet(context.home, context.password(password_file))
 
     async def send() -> tuple[AttoFil, Receipt]:
-        async with chain_of(network, account, take_up=again) as chain:
+        async with chain_of(network, account) as chain:
+            if again:
+                await (chain.tell_deposits() if verb == "deposited" else chain.tell_withdrawals())
             owner = Address(account.address)
             moved = await chain.ledger_balance(owner) if amount is None else amount
             if not moved:
