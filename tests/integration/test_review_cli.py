@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.wallets import make_wallet
 
 from shale.addresses import f410
 from shale.chain.bench import Bench, Lease
@@ -173,6 +174,28 @@ def test_a_client_without_gas_signs_and_another_posts(scene: Scene, tmp_path: Pa
         (found,) = told_of["reviews"]
         assert (found["client"], found["stars"], found["comment"]) == (me, 4, "steady – 快")
         assert (found["tx"], found["paid_attofil"]) == (posted["tx"], "0")
+
+
+def test_a_contracts_lease_is_reviewed_by_the_key_that_signs_for_it(scene: Scene) -> None:
+    contracts = []
+
+    async def work(bench: Bench) -> None:
+        network = scene.network
+        contract = await make_wallet(network.rpc_url, network.deployment, bench.client_account)
+        lease = await bench.agree(client=contract)
+        await lease.open(bench.provider)
+        await bench.provider.refund([lease.id])
+        store = Store(scene.client)
+        store.add(rental("ours", lease))
+        store.end(lease.id, EndReason.CLIENT_ENDED, 2)
+        store.close()
+        contracts.append(contract)
+
+    scene.on_chain(work)
+    sent = scene.json(scene.client, "review", "ours", "--stars", "5")
+    (found,) = scene.json(scene.poster, "reviews", scene.operator.address)["reviews"]
+    assert (found["client"], found["stars"], found["tx"]) == (contracts[0], 5, sent["tx"])
+    assert "is reviewed already" in scene.refused(scene.client, "review", "ours", "--stars", "1")
 
 
 def test_the_newest_reviews_are_shown_fit_for_a_terminal(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
