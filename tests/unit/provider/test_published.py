@@ -200,8 +200,9 @@ async def test_a_client_that_asks_first_follows_the_start_and_a_later_one_comes_
     await scene.client.confirm_order(held.order, held.acceptance)
     one, two = await asyncio.gather(scene.begin(held), scene.begin(held))
     assert one == two == await scene.begin(held)
-    steps = ["dataset", "dataset", "container", "container", "gateway", "gateway"]
-    assert sorted(step for step, _, _ in scene.told) == sorted(steps * 2)
+    told = [step for step, _, _ in scene.told]
+    # Who comes along late hears of what is left.
+    assert all(2 <= told.count(step) <= 4 for step in ("dataset", "container", "gateway")), told
     assert len(scene.house.engine.host.containers) == 1
 
 
