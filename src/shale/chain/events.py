@@ -14,7 +14,7 @@ from typing import Any
 
 from shale.chain.complaints import complaint, is_pruned
 from shale.chain.database import Database
-from shale.chain.log_store import START, Log, LogStore
+from shale.chain.log_store import Log, LogStore
 from shale.chain.node import Header, Node
 from shale.chain.rpc import NodeError, TooMuch
 from shale.errors import Unavailable
@@ -63,10 +63,7 @@ class Events:
 
     def logs(self, topic: str | None = None) -> Iterator[Log]:
         """What was read, in the chain's order; of one kind if its topic is given."""
-        after = START
-        while rows := self.store.page(after):
-            after = rows[-1].position
-            yield from (row for row in rows if topic is None or row.topics[0] == topic)
+        return (log for log in self.store.logs() if topic is None or log.topics[0] == topic)
 
     async def _head(self) -> int:
         """The newest block to read. A node that is behind what was read before has nothing new for us."""

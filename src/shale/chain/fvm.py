@@ -26,7 +26,7 @@ from shale.chain.fees import MAX_FEE
 from shale.chain.intents import Purpose
 from shale.chain.node import Landed, Node, no_contract
 from shale.chain.outbox import Outbox
-from shale.chain.records import lease_record, opening_of, provider_record, shard_of
+from shale.chain.records import lease_record, opening_of, provider_record, shard_of, standing_of
 from shale.chain.reviews import ReviewReader
 from shale.chain.sender import Sender
 from shale.chain.shards import ShardReader
@@ -327,10 +327,7 @@ class FvmChain:
         return await self._reviews.newest(provider, most)
 
     async def standing(self, provider: Address) -> Standing:
-        found = await self._node.read(self._market, "ratingOf", provider)
-        return Standing(
-            found.count, found.weight, found.weightedStars, AttoFil(min(found.amount, 2**96 - 1)), found.amountStars
-        )
+        return standing_of(await self._node.read(self._market, "ratingOf", provider))
 
     async def close(self) -> None:
         if self._sender:

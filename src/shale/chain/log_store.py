@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from sqlite3 import Connection
 
@@ -60,8 +60,16 @@ class LogStore:
         with self._database.read() as connection:
             return int(connection.execute("SELECT count(*) FROM logs WHERE scan = ?", (self._name,)).fetchone()[0])
 
-    def page(self, after: Position, until: int | None = None, most: int = PAGE) -> list[Log]:
-        """The next logs behind a position, in the chain's order; up to and including block `until`."""
+    def logs(self, after: Position = START, until: int | None = None, most: int = 2**62) -> Iterator[Log]:
+        """Those behind a position, in the chain's order, up to and including block `until`, at most so many.
+
+        No more than a page of them is in memory, and what changes meanwhile counts from the next page on.
+        """
+        while most and (page := self._page(after, until, min(most, PAGE))):
+            yield from page
+            after, most = page[-1].position, most - len(page)
+
+    def _page(self, after: Position, until: int | None, most: int) -> list[Log]:
         with self._database.read() as connection:
             rows = connection.execute(
                 "SELECT * FROM logs WHERE scan = ? AND (block, place) > (?, ?) AND block <= ?"

@@ -11,7 +11,7 @@ from shale.chain.log_store import Log
 from shale.errors import InputRefused
 from shale.market.lease import EndReason
 from shale.market.order import PayKey, text_of
-from shale.market.review import shown
+from shale.market.review import Standing, shown
 from shale.market.signing import words
 from shale.payments.history import BatchSettled, LeaseClosed, LeaseExited, LeaseLocked, LeaseOperated, ShardEvent
 from shale.payments.words import hex_word
@@ -91,6 +91,11 @@ def review_record(log: Log, entry: Entry, at: int) -> ReviewRecord:
         raise ValueError(error.message) from None
     comment = shown(raw["comment"])
     return ReviewRecord(lease, raw["client"], raw["stars"], raw["weight"], paid, comment, log.tx, at)
+
+
+def standing_of(raw: Any) -> Standing:
+    """What the Market's `ratingOf` says."""
+    return Standing(raw.count, raw.weight, raw.weightedStars, AttoFil(min(raw.amount, 2**96 - 1)), raw.amountStars)
 
 
 def shard_event(log: Log, events: Mapping[str, Entry]) -> ShardEvent:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass
 
 from shale.chain.abi import Contract
 from shale.chain.chain import MAX_REVIEWS, ReviewRecord
 from shale.chain.database import Database
 from shale.chain.events import Events
-from shale.chain.log_store import PAGE, START, Log, LogStore, Position
+from shale.chain.log_store import START, Log, LogStore, Position
 from shale.chain.node import Node
-from shale.chain.records import review_record
-from shale.errors import Unavailable
-from shale.units import Address
+from shale.chain.records import review_record, standing_of
+from shale.errors import InputRefused, Unavailable
+from shale.market.review import Standing
+from shale.units import Address, AttoFil
 
 STEP = 1_000
 """Reviews that are folded at once at least."""
@@ -29,27 +28,6 @@ MOST = 100_000
 _ATTEMPTS = 3
 _AT_ONCE = 16
 """Blocks whose times are asked for at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The market's rating: reviews, and the sums of seconds, stars times seconds, attoFIL, stars times attoFIL."""
-
-    count: int = 0
-    weight: int = 0
-    weighted_stars: int = 0
-    amount: int = 0
-    amount_stars: int = 0
-
-    def plus(self, review: ReviewRecord) -> Tally:
-        seconds, paid = review.weight_seconds, review.paid.value
-        return Tally(
-            self.count + 1,
-            self.weight + seconds,
-            self.weighted_stars + seconds * review.stars,
-            self.amount + paid,
-            self.amount_stars + paid * review.stars,
-        )
 
 
 class ReviewReader:
@@ -79,28 +57,34 @@ class ReviewReader:
             async def room(final: int) -> None:
                 self._make_room(scan.store, final, provider)
 
-            for _ in range(_ATTEMPTS):
-                await scan.sync(room)
-                tally, newest = self._read(scan.store, most)
-                rating = await self._node.read(self._market, "ratingOf", provider)
-                # A review may have come between the two questions; one that is left out stays left out.
-                if astuple(tally) == tuple(rating) and (found := await self._dated(newest)) is not None:
-                    return found
-                # Or the node's index of events lags behind its state: what may still change is read again.
-                scan.store.forget(await self._node.final(await self._node.head()))
-            scan.store.drop()  # another node may have what this one left out
+            for attempt in range(_ATTEMPTS):
+                try:
+                    await scan.sync(room)
+                    standing, newest = self._read(scan.store, most)
+                except _Broken:
+                    scan.store.drop()
+                    continue
+                found = standing_of(await self._node.read(self._market, "ratingOf", provider))
+                if standing == found and (dated := await self._dated(newest)) is not None:
+                    return dated
+                if attempt == 0:
+                    # A review may have come between the two questions, or the node's index of events lags behind its
+                    # state: what may still change is read again.
+                    scan.store.forget(await self._node.final(await self._node.head()))
+                else:
+                    scan.store.drop()  # it may be from another node: this one, or the next, is asked for all of it
             raise Unavailable(
                 f"what the node at {self._node.rpc.place} tells of {provider}'s reviews is not what they come to",
                 "use another node (shale network add)",
             )
 
-    def _read(self, store: LogStore, most: int) -> tuple[Tally, deque[Log]]:
+    def _read(self, store: LogStore, most: int) -> tuple[Standing, deque[Log]]:
         """What all come to, and the newest, the newest first."""
-        (after, tally), newest = self._folded(store), deque[Log](maxlen=most)
-        for log in self._logs(store, after):
-            tally = tally.plus(self._record(log))
+        (after, standing), newest = self._folded(store), deque[Log](maxlen=most)
+        for log in store.logs(after):
+            standing = self._with(standing, log)
             newest.appendleft(log)
-        return tally, newest
+        return standing, newest
 
     async def _dated(self, logs: deque[Log]) -> list[ReviewRecord] | None:
         """With their blocks' times; None if one of these is not the chain's any more."""
@@ -118,34 +102,38 @@ class ReviewReader:
     def _make_room(self, store: LogStore, final: int, provider: Address) -> None:
         """Fold the oldest reviews of final blocks, as many as there are over those that stay."""
         if (over := store.count() - self._keep) >= self._step:
-            before, tally = self._folded(store)
+            before, standing = self._folded(store)
             after = before
-            for log in self._logs(store, before, final, over):
-                tally = tally.plus(self._record(log))
+            for log in store.logs(before, final, over):
+                standing = self._with(standing, log)
                 after = log.position
             if after != before:
-                store.fold(before, after, json.dumps(astuple(tally)))
+                store.fold(before, after, _text(standing))
         if store.count() > self._most:
             raise Unavailable(
                 f"over {self._most} reviews of {provider} lie in blocks that aren't final",
                 "try again when they are: what was read is kept, and this goes on from there",
             )
 
-    def _folded(self, store: LogStore) -> tuple[Position, Tally]:
+    def _folded(self, store: LogStore) -> tuple[Position, Standing]:
         old = store.folded()
-        return (old[0], Tally(*json.loads(old[1]))) if old else (START, Tally())
+        if old is None:
+            return START, Standing(0, 0, 0)
+        reviews, weight, weighted, amount, amount_stars = json.loads(old[1])
+        return old[0], Standing(reviews, weight, weighted, AttoFil(amount), amount_stars)
 
-    def _logs(self, store: LogStore, after: Position, until: int | None = None, most: int = 2**62) -> Iterator[Log]:
-        """In the chain's order, at most so many, without more than a page in memory."""
-        while most and (page := store.page(after, until, min(most, PAGE))):
-            yield from page
-            after, most = page[-1].position, most - len(page)
+    def _with(self, standing: Standing, log: Log) -> Standing:
+        review = self._record(log)
+        try:
+            return standing.plus(review.stars, review.weight_seconds, review.paid)
+        except InputRefused:  # more money than there is
+            raise _Broken from None
 
     def _record(self, log: Log, at: int = 0) -> ReviewRecord:
         try:
             return review_record(log, self._market.artifact.events["Reviewed"], at)
-        except ValueError as error:
-            raise self._node.nonsense(str(error)) from None
+        except ValueError:
+            raise _Broken from None
 
     def _scan(self, provider: Address) -> Events:
         if provider not in self._scans:
@@ -155,3 +143,11 @@ class ReviewReader:
                 self._node, self._database, name, self._market.address, [topics], self._start
             )
         return self._scans[provider]
+
+
+class _Broken(Exception):
+    """A review that no market has taken."""
+
+
+def _text(one: Standing) -> str:
+    return json.dumps([one.reviews, one.weight_seconds, one.weighted_stars, one.amount.value, one.amount_stars])

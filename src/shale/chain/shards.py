@@ -228,21 +228,18 @@ class _Look:
             self._passed = ShardHistory(self.provider, event.block, (), fold.copy())
 
     async def _events(
-        self, store: LogStore, after: Position, until: int | None = None, most: int | None = None
+        self, store: LogStore, after: Position, until: int | None = None, most: int = 2**62
     ) -> AsyncIterator[tuple[Position, ShardEvent]]:
         """In the chain's order, at most so many; others have their turns between the pages."""
         entries = self._reader._ledger.artifact.events
-        left = 2**62 if most is None else most
-        while left and (page := store.page(after, until, min(PAGE, left))):
-            left -= len(page)
-            for log in page:
-                try:
-                    event = shard_event(log, entries)
-                except ValueError:
-                    raise _Contradiction from None
-                after = log.position
-                yield after, event
-            await asyncio.sleep(0)
+        for number, log in enumerate(store.logs(after, until, most), 1):
+            try:
+                event = shard_event(log, entries)
+            except ValueError:
+                raise _Contradiction from None
+            yield log.position, event
+            if number % PAGE == 0:
+                await asyncio.sleep(0)
 
 
 class _Contradiction(Exception):

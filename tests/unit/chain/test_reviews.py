@@ -116,8 +116,29 @@ async def test_a_node_that_leaves_a_review_out_is_not_believed_and_another_one_i
 @pytest.mark.parametrize("stars", [0, 6, 255])
 async def test_stars_that_no_contract_takes_are_refused(chain: ReviewChain, stars: int) -> None:
     chain.say(stars)
+    database = Database(None)
+    with pytest.raises(Unavailable, match="not what they come to"):
+        await reader(chain, database).newest(PROVIDER, 9)
+    assert rows(database) == 0, "nothing of it stays"
+
+
+async def test_what_one_node_left_out_or_made_up_is_had_from_the_next_at_once(chain: ReviewChain) -> None:
+    for _ in range(3):
+        chain.say(4)
+    for _ in range(FINALITY + 3):
+        chain.mine([])
+    database = Database(None)
+    chain.hidden = {2}
     with pytest.raises(Unavailable):
-        await reader(chain).newest(PROVIDER, 9)
+        await reader(chain, database).newest(PROVIDER, 9)
+    chain.hidden = set()
+    assert len(await reader(chain, database).newest(PROVIDER, 9)) == 3
+    with database.write() as connection:  # as an earlier node may have had it, and been believed
+        connection.execute("DELETE FROM logs WHERE block = (SELECT min(block) FROM logs)")
+    assert len(await reader(chain, database).newest(PROVIDER, 9)) == 3
+    with database.write() as connection:
+        connection.execute("UPDATE logs SET data = '0x00'")
+    assert len(await reader(chain, database).newest(PROVIDER, 9)) == 3
 
 
 async def test_another_providers_reviews_are_none_of_this_ones(chain: ReviewChain) -> None:
