@@ -130,8 +130,13 @@ async def give(chain: Chain, domain: SigningDomain, account: Account, order: Ord
     """Send the client's review of its lease from the account, which is the client or signs for it (ERC-1271)."""
     if order.client == checked_address(account.address):
         return await chain.review(order, review)
-    dated = replace(review, deadline=(await chain.heads()).time + VALID_SECONDS)
-    return await chain.review_signed(order, dated, domain.sign(dated, account))
+    signed = await dated(chain, review)
+    return await chain.review_signed(order, signed, domain.sign(signed, account))
+
+
+async def dated(chain: Chain, review: Review) -> Review:
+    """The review as it is signed: for so long, by the chain's time."""
+    return replace(review, deadline=(await chain.heads()).time + VALID_SECONDS)
 
 
 def weight_of(order: Order, record: LeaseRecord) -> int:

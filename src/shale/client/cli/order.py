@@ -13,6 +13,7 @@ from shale.addresses import parse_address
 from shale.client.cli.context import Context, confirm, json_option, password_option, run_async
 from shale.client.cli.output import console, emit, fil
 from shale.client.cli.progress import Progress
+from shale.client.cli.renting import planned, renting
 from shale.client.cli.wishes import seconds_of, show_plan, wish_of, wish_options
 from shale.errors import InputRefused
 from shale.units import format_duration
@@ -55,10 +56,8 @@ def create(
 ) -> None:
     """Write an order to the chain, for the cheapest provider that fits. It locks no money: `confirm` does."""
     from shale.client import published, wallet
-    from shale.client.discovery import discover
     from shale.client.keys import find_user_key
     from shale.client.names import new_name
-    from shale.client.plan import choose
     from shale.client.rental import checked_name
     from shale.client.store import Store
 
@@ -76,10 +75,7 @@ def create(
 
         async def write() -> tuple[PublishedOrder, Receipt]:
             async with _ordering(context, context.network_name, store, account) as (ordering, _):
-                leasing = ordering.leasing
-                found, unusable = await discover(leasing.chain, leasing.signing, leasing.clock.now(), only=only)
-                plan = choose(found, unusable, wish)
-                money = await leasing.check_money(plan.collateral)
+                plan, *money = await planned(ordering.leasing, wish, only)
                 if not as_json:
                     show_plan(plan, chosen, *money)
                 if not confirm("Order it?", yes):
@@ -181,20 +177,13 @@ def list_(as_json: bool) -> None:
 async def _ordering(
     context: Context, network_name: str | None, store: Store, account: Account
 ) -> AsyncIterator[tuple[Ordering, Waking]]:
-    from shale.client.agent.link import Waking
-    from shale.client.contracts import contract_of
-    from shale.client.leasing import Leasing
     from shale.client.ordering import Ordering
-    from shale.client.wiring import chain_of, network_of, prover_of, signing_of
-    from shale.clock import SystemClock
 
-    network, waking = network_of(context.home, network_name), Waking()
-    if contract_of(context.home, network.name) is not None:
-        raise InputRefused("a contract sends its orders by itself", "use shale up, or shale wallet use-contract --none")
-    async with chain_of(network, account) as chain, prover_of() as prover:
-        leasing = Leasing(
-            context.home, network.name, chain, prover, account, signing_of(network), store, SystemClock(), waking.adopt
-        )
+    async with renting(context, network_name, store, account) as (leasing, waking):
+        if leasing.contract is not None:
+            raise InputRefused(
+                "a contract sends its orders by itself", "use shale up, or shale wallet use-contract --none"
+            )
         yield Ordering(leasing), waking
 
 

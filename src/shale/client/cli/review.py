@@ -107,29 +107,26 @@ def _send(
 def _sign(
     context: Context, store: Store, rental: Rental, review: Review, out: Path, password_file: Path | None, as_json: bool
 ) -> None:
-    from dataclasses import replace
-
     from shale.client import wallet
-    from shale.client.reviewing import VALID_SECONDS, SignedReview, day_of, write_signed
+    from shale.client.reviewing import SignedReview, dated, day_of, write_signed
     from shale.client.wiring import chain_of, network_of, signing_of
 
     network = network_of(context.home, rental.network)
     account = wallet.open_wallet(context.home, context.password(password_file))
 
-    async def now() -> int:
+    async def good_for_now() -> Review:
         async with chain_of(network) as chain:
             await _reviewable(chain, store, rental)
-            return (await chain.heads()).time
+            return await dated(chain, review)
 
-    dated = replace(review, deadline=run_async(now) + VALID_SECONDS)
-    domain = signing_of(network)
-    signed = SignedReview(domain, rental.order, dated, domain.sign(dated, account))
+    said, domain = run_async(good_for_now), signing_of(network)
+    signed = SignedReview(domain, rental.order, said, domain.sign(said, account))
     write_signed(signed, out)
     if as_json:
         emit({"name": rental.name, "file": str(out)} | signed.to_json())
         return
-    click.echo(f"{dated.stars} stars for {rental.provider_name}, signed into {out}")
-    click.echo(f"Anyone can post it until {day_of(dated.deadline)}: shale review --post {out}")
+    click.echo(f"{said.stars} stars for {rental.provider_name}, signed into {out}")
+    click.echo(f"Anyone can post it until {day_of(said.deadline)}: shale review --post {out}")
 
 
 def _post(source: Path, password_file: Path | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,12 @@ from shale.addresses import parse_address
 from shale.client.cli.context import Context, confirm, json_option, password_option, run_async
 from shale.client.cli.output import emit
 from shale.client.cli.progress import Progress
+from shale.client.cli.renting import planned, renting
 from shale.client.cli.wishes import seconds_of, show_plan, wish_of, wish_options
 from shale.errors import InputRefused
-from shale.units import AttoFil
 
 if TYPE_CHECKING:
-    from shale.client.keys import UserKey
-    from shale.client.leasing import Leasing
-    from shale.client.plan import Plan, Wish
     from shale.client.rental import Rental
-    from shale.client.store import Store
-    from shale.market.accounts import Account
 
 
 @click.command()
@@ -54,91 +50,44 @@ def command(
     """
     from shale.client import sshconfig, wallet
     from shale.client.keys import find_user_key
+    from shale.client.names import new_name
     from shale.client.rental import checked_name
     from shale.client.store import Store
 
     context = Context()
     limit = max_price or context.config.max_price
     wish = wish_of(dataset, cpus, memory, gpus, image, seconds_of(hours, longest), limit)
-    chosen_name = checked_name(name) if name else None
+    chosen = checked_name(name) if name else None
+    only = parse_address(provider) if provider else None
     user_key = find_user_key(ssh_key or context.config.ssh_key)
     wallet.address(context.home)
-    store = Store(context.home)
-    try:
+    with closing(Store(context.home)) as store:
         taken = {rental.name for rental in store.rentals(living=True)}
-        if chosen_name in taken:
-            raise InputRefused(f"there is a lease named {chosen_name} already", "give another --name, or end that one")
-        call = _Call(context, wish, provider, chosen_name, user_key, taken, store, yes, as_json)
+        if chosen in taken:
+            raise InputRefused(f"there is a lease named {chosen} already", "give another --name, or end that one")
+        called = chosen or new_name(taken)
         account = wallet.open_wallet(context.home, context.password(password_file))
-        rental, seconds = run_async(lambda: call.run(account))
+
+        async def rent() -> tuple[Rental, float]:
+            """The lease, and the seconds from the order to the shell."""
+            async with renting(context, context.network_name, store, account) as (leasing, waking):
+                plan, *money = await planned(leasing, wish, only)
+                if not as_json:
+                    show_plan(plan, called, *money)
+                if not confirm("Rent it?", yes):
+                    raise click.Abort
+                # The agent takes a second or two to come up: let it do so while the provider starts the container.
+                waking.begin(context.home)
+                with Progress(quiet=as_json) as progress:
+                    rental = await leasing.lease(plan, called, user_key, progress.report)
+                    return rental, progress.seconds
+
+        rental, seconds = run_async(rent)
         show_running(context, rental, seconds, as_json=as_json, hint=yes)
         ask = not yes and not as_json and not sshconfig.is_installed(context.home)
         if ssh_config or (ask and confirm("Add one Include line to ~/.ssh/config, so that plain ssh finds it?", yes)):
             sshconfig.install(context.home)
             click.echo(f"ssh {rental.host} works now", err=True)
-    finally:
-        store.close()
-
-
-class _Call:
-    """One call of the command: its parts are opened once and closed together."""
-
-    def __init__(
-        self,
-        context: Context,
-        wish: Wish,
-        provider: str | None,
-        name: str | None,
-        user_key: UserKey | None,
-        taken: set[str],
-        store: Store,
-        yes: bool,
-        as_json: bool,
-    ) -> None:
-        from shale.client.names import new_name
-
-        self._context = context
-        self._wish = wish
-        self._provider = parse_address(provider) if provider else None
-        self._name = name or new_name(taken)
-        self._user_key = user_key
-        self._store = store
-        self._yes = yes
-        self._json = as_json
-
-    async def run(self, account: Account) -> tuple[Rental, float]:
-        """Plan, ask, lease. Returns the lease and the seconds from the order to the shell."""
-        from shale.client.agent.link import Waking
-        from shale.client.contracts import contract_of
-        from shale.client.leasing import Leasing
-        from shale.client.wiring import chain_of, network_of, prover_of, signing_of
-        from shale.clock import SystemClock
-
-        network = network_of(self._context.home, self._context.network_name)
-        signing, clock, waking = signing_of(network), SystemClock(), Waking()
-        async with chain_of(network, account) as chain, prover_of() as prover:
-            leasing = Leasing(
-                self._context.home, network.name, chain, prover, account, signing, self._store, clock, waking.adopt,
-                contract=contract_of(self._context.home, network.name),
-            )  # fmt: skip
-            plan, wallet, ledger = await self._plan(leasing)
-            if not self._json:
-                show_plan(plan, self._name, wallet, ledger)
-            if not confirm("Rent it?", self._yes):
-                raise click.Abort
-            # The agent takes a second or two to come up: let it do so while the provider starts the container.
-            waking.begin(self._context.home)
-            with Progress(quiet=self._json) as progress:
-                rental = await leasing.lease(plan, self._name, self._user_key, progress.report)
-                return rental, progress.seconds
-
-    async def _plan(self, leasing: Leasing) -> tuple[Plan, AttoFil, AttoFil]:
-        from shale.client.discovery import discover
-        from shale.client.plan import choose
-
-        found, unusable = await discover(leasing.chain, leasing.signing, leasing.clock.now(), only=self._provider)
-        plan = choose(found, unusable, self._wish)
-        return plan, *await leasing.check_money(plan.collateral)
 
 
 def show_running(context: Context, rental: Rental, seconds: float, *, as_json: bool, hint: bool) -> None:
