@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,20 @@ class Sample:
     def holding(self) -> Holding:
         """As a provider has it."""
         return Holding(self.root, (str(self.car),))
+
+
+async def list_files(
+    source: str | Path,
+    root: Cid | None = None,
+    *,
+    also: Sequence[str | Path] = (),
+    index: Path | None = None,
+    timeout: float = 600.0,
+) -> list[kernel.Listed]:
+    """The files and symlinks of a dataset, by path."""
+    found: list[kernel.Listed] = []
+    await kernel.ls(source, found.extend, root, also=also, index=index, timeout=timeout)
+    return [entry for entry in found if entry.type != "directory"]
 
 
 async def pack_sample(folder: Path, seed: int = 1) -> Sample:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cars import Sample, pack_sample
+from tests.cars import Sample, list_files, pack_sample
 
 from shale.datasets import kernel
 from shale.errors import Refused
@@ -68,7 +68,7 @@ async def test_an_index_says_what_the_pieces_are(tmp_path: Path) -> None:
     assert piece.blocks > 3
     assert told[-1] == (piece.raw_size, piece.raw_size)
     assert out.stat().st_mode & 0o777 == 0o600
-    assert await kernel.ls(sample.car, sample.root, index=out) == await kernel.ls(sample.car)
+    assert await list_files(sample.car, sample.root, index=out) == await list_files(sample.car)
 
 
 async def test_a_dataset_over_two_pieces_is_one(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ async def test_a_dataset_over_two_pieces_is_one(tmp_path: Path) -> None:
     one, two = cut(sample, tmp_path)
     indexed = await kernel.index([one, two], tmp_path / "index", sample.root)
     assert (indexed.root_piece, len(indexed.pieces)) == (1, 2)
-    listing = await kernel.ls(sample.car)
-    assert await kernel.ls(one, sample.root, also=[two], index=tmp_path / "index") == listing
+    listing = await list_files(sample.car)
+    assert await list_files(one, sample.root, also=[two], index=tmp_path / "index") == listing
     done = shale("piece", "materialise", one, tmp_path / "out", "--with", two, "--json")
     assert json.loads(done.stdout) == {"root": sample.root, "files": 3, "size": indexed.size}
     assert read_below(tmp_path / "out") == sample.files

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cars import pack_sample
+from tests.cars import list_files, pack_sample
 
 from shale.datasets import kernel, sources
 from shale.datasets.catalogue import describe
@@ -36,7 +36,7 @@ async def test_the_piece_is_that_of_the_file(tmp_path: Path) -> None:
 
 async def test_files_are_listed_and_read_back(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
-    listing = await kernel.ls(sample.car)
+    listing = await list_files(sample.car)
     assert {file.path: file.size for file in listing} == {path: len(data) for path, data in sample.files.items()}
     for path, data in sample.files.items():
         with (tmp_path / "out").open("wb") as out:
@@ -83,9 +83,9 @@ async def test_a_car_becomes_a_dataset_of_an_offer(tmp_path: Path) -> None:
 async def test_failures_are_the_kernels_one_line(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
     with pytest.raises(Refused, match="no such file or directory"):
-        await kernel.ls(tmp_path / "none.car")
+        await list_files(tmp_path / "none.car")
     with pytest.raises(Refused, match="is not a CID"):
-        await kernel.ls(sample.car, Cid("--help"))
+        await list_files(sample.car, Cid("--help"))
     with pytest.raises(Refused, match='no file "--root" in it'):
         await kernel.cat(sample.car, "--root", out=subprocess.DEVNULL)
     broken = tmp_path / "broken.car"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cars import Sample, pack_sample
+from tests.cars import Sample, list_files, pack_sample
 from tests.servers import served
 
 from shale.datasets import kernel, sources
@@ -31,7 +31,7 @@ async def in_sector(folder: Path) -> tuple[Sample, sources.Padded]:
 
 async def test_a_dataset_in_a_sector_is_listed_and_read(tmp_path: Path) -> None:
     sample, padded = await in_sector(tmp_path)
-    assert {file.path: file.size for file in await kernel.ls(padded.source)} == {
+    assert {file.path: file.size for file in await list_files(padded.source)} == {
         path: len(data) for path, data in sample.files.items()
     }
     assert (await kernel.commp(padded.source)).v1 == sample.piece
@@ -43,7 +43,7 @@ async def test_a_dataset_in_a_sector_is_listed_and_read(tmp_path: Path) -> None:
 async def test_a_dataset_behind_a_url_is_listed_and_verified(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
     with served(sample.car) as url:
-        assert [file.path for file in await kernel.ls(url)] == sorted(sample.files)
+        assert [file.path for file in await list_files(url)] == sorted(sample.files)
         verdict = await sources.verify(url, sample.piece)
     assert verdict.ok
     assert verdict.piece_ok
@@ -52,7 +52,7 @@ async def test_a_dataset_behind_a_url_is_listed_and_verified(tmp_path: Path) -> 
 async def test_a_server_that_ignores_range_is_refused(tmp_path: Path) -> None:
     sample = await pack_sample(tmp_path)
     with served(sample.car, ranges=False) as url, pytest.raises(Refused, match="ignores Range"):
-        await kernel.ls(url)
+        await list_files(url)
 
 
 async def test_an_inspection_tells_of_sector_root_and_problems(tmp_path: Path) -> None:

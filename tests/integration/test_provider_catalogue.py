@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.cars import Sample, pack_sample, padded, two_pieces
+from tests.cars import Sample, list_files, pack_sample, padded, two_pieces
 from tests.rooms import EPOCH, Room, open_room
 from tests.servers import hanging
 from tests.servers import served as served_piece
@@ -44,7 +44,7 @@ async def test_a_car_is_offered_with_its_piece_and_an_index(room: Room, sample: 
     assert await room.offered() == [sample.root]
     holding = (await room.shelf.find(sample.piece)).holding
     assert holding.index is not None
-    listed = await kernel.ls(holding.sources[0], index=holding.index)
+    listed = await list_files(holding.sources[0], index=holding.index)
     assert {file.path for file in listed} == set(sample.files)
 
 
@@ -281,7 +281,7 @@ async def test_a_server_that_ignores_ranges_is_left_out(room: Room, sample: Samp
 @pytest.mark.parametrize("server", [{"redirects": 1}, {"head": 404}, {"head": 200}])
 async def test_a_server_from_which_pieces_are_read_is_added(room: Room, sample: Sample, server: dict[str, int]) -> None:
     with served_piece(sample.car, **server) as url:
-        assert (await kernel.ls(url))[0].path
+        assert (await list_files(url))[0].path
         (added,), left_out = await room.add(url)
         assert (added["root"], left_out) == (sample.root, [])
         await room.lookout.look()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.cars import Sample, pack_sample, padded, two_pieces
+from tests.cars import Sample, list_files, pack_sample, padded, two_pieces
 from tests.rooms import Room, open_room
 from tests.servers import served
 
@@ -82,7 +82,7 @@ async def test_when_one_copy_is_gone_the_other_is_offered(room: Room, sample: Sa
     assert await offered_from(room) == [str(other)]
     holding = (await room.shelf.find(sample.piece)).holding
     assert holding.index is not None
-    assert await kernel.ls(holding.sources[0], index=holding.index)
+    assert await list_files(holding.sources[0], index=holding.index)
     away.rename(sample.car)
     await room.lookout.look()
     assert await offered_from(room) == [str(sample.car)]

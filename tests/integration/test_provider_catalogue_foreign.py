@@ -6,9 +6,8 @@ import random
 from pathlib import Path
 
 from tests import foreign
+from tests.cars import list_files
 from tests.rooms import open_room
-
-from shale.datasets import kernel
 
 MANY = 300
 """Pieces of a dataset: more than fit into a byte, fewer than a manifest may name."""
@@ -78,7 +77,7 @@ async def test_a_dataset_over_more_than_256_pieces_is_offered_and_read(tmp_path:
         assert (await room.check(root.text))["sound"] == root.text
         (item,) = await room.shelf.readable()
         first, *more = item.sources
-        listed = await kernel.ls(first, item.listing.root, also=more, index=item.holding.index)
+        listed = await list_files(first, item.listing.root, also=more, index=item.holding.index)
         assert {file.path for file in listed} == set(files)
 
 

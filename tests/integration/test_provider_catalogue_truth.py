@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
-from tests.cars import Sample, pack_sample, padded, sections, two_pieces
+from tests.cars import Sample, list_files, pack_sample, padded, sections, two_pieces
 from tests.rooms import Room, open_room
 from tests.servers import served
 
@@ -126,7 +126,7 @@ async def test_a_car_with_a_corrupt_leaf_is_not_offered(room: Room, sample: Samp
     at = corrupted(sample)
     lines = await room.ask("/datasets", {"sources": [str(sample.car)]})
     (left_out,) = [line for line in lines if "skipped" in line]
-    leaf = (await kernel.ls(sample.car))[-1]
+    leaf = (await list_files(sample.car))[-1]
     assert f"{sample.car}: offset {at}: " in left_out["why"]
     assert "bafkrei" in left_out["why"], "the block's CID"
     assert leaf.path

@@ -153,41 +153,21 @@ async def index(
 
 async def ls(
     source: Source,
-    root: Cid | None = None,
-    *,
-    also: Sequence[Source] = (),
-    index: Path | None = None,
-    empty: bool = False,
-    timeout: float = 600.0,
-) -> tuple[Listed, ...]:
-    """Every file and symlink of a dataset, by path, and if `empty` every directory without entries.
-
-    Raises Refused, naming the offset, for a CAR that is broken.
-
-    `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
-    """
-    found: list[Listed] = []
-    await listing(source, found.extend, root, also=also, index=index, empty=empty, timeout=timeout)
-    return tuple(found)
-
-
-async def listing(
-    source: Source,
     take: Callable[[list[Listed]], None],
     root: Cid | None = None,
     *,
     also: Sequence[Source] = (),
     index: Path | None = None,
-    empty: bool = False,
     timeout: float = 600.0,
 ) -> None:
-    """The same, handed to `take` some at a time: there may be millions."""
+    """Hand every file, symlink and empty directory of a dataset to `take`, by path, some at a time.
 
-    def wanted(entries: list[Listed]) -> None:
-        take([entry for entry in entries if empty or entry.type != "directory"])
+    Raises Refused, naming the offset, for a CAR that is broken.
 
+    `also` are the dataset's further pieces, in their order; `index` is taken if it is of them as they are now.
+    """
     arguments = ["ls", *_pieces(source, also, root, index), "--lines"]
-    await _within(timeout, source, lines(arguments, _listed, wanted))
+    await _within(timeout, source, lines(arguments, _listed, take))
 
 
 async def outline(

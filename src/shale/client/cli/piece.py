@@ -109,7 +109,7 @@ def ls(source: str, also: tuple[str, ...], root: str | None, as_json: bool) -> N
                 print(f"{file.size:>14}  {file.cid}  {plain(file.path)}{mark}")
             begun = True
 
-    watched(lambda: kernel.listing(source, show, _cid(root), also=also, empty=True), writing=True)
+    watched(lambda: kernel.ls(source, show, _cid(root), also=also), writing=True)
     if as_json:
         print("]" if begun else "[]")
 
