@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from tests.devnets import open_devnet, open_prover
 from tests.wallets import make_wallet
 
-from shale.chain.deploy import deploy
-from shale.chain.devnet import Devnet, fund
+from shale.chain.devnet import fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
 from shale.clock import SystemClock
@@ -113,14 +112,8 @@ class Place:
 
 @asynccontextmanager
 async def open_place(tmp_path: Path) -> AsyncIterator[Place]:
-    devnet = Devnet(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(devnet.stop)
-        url = (await devnet.start(port)).rpc_url
-        deployment = await deploy(url, None)
+        url, deployment = await stack.enter_async_context(open_devnet(tmp_path))
         operator, key = Account.create(), Account.create()
         for account in (operator, key):
             await fund(url, Address(account.address), FIL * 10)
@@ -129,8 +122,7 @@ async def open_place(tmp_path: Path) -> AsyncIterator[Place]:
         stack.push_async_callback(rpc.close)
         chain = FvmChain(deployment, url, operator)
         stack.push_async_callback(chain.close)
-        prover = KernelProver()
-        stack.push_async_callback(prover.close)
+        prover = await stack.enter_async_context(open_prover())
         store = await Store.open(sqlite_url(tmp_path / "provider.db"))
         stack.push_async_callback(store.close)
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shale-test-")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,19 +12,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.devnets import open_own_bench
+from tests.places import Door
 
 from shale.chain.bench import Bench, Lease
 from shale.chain.chain import Receipt
-from shale.chain.deploy import deploy
-from shale.chain.devnet import Devnet, fund
-from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
 from shale.clock import SystemClock
 from shale.containers.memory import MemoryEngine
 from shale.datasets.memory import MemoryVolumes
-from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
-from shale.proofs.kernel import KernelProver
 from shale.provider.anchoring import Anchoring
 from shale.provider.config import ProviderConfig
 from shale.provider.lease_keys import LeaseKeys
@@ -35,15 +31,6 @@ from shale.provider.lifecycle import Lifecycle, LifecycleParts
 from shale.provider.metering import MeterParts
 from shale.provider.store import Store, sqlite_url
 from shale.tunnel.meters import MeterSockets
-from shale.units import Address, AttoFil
-
-
-class Door:
-    """A gateway that nobody has come through."""
-
-    async def cut(self, connections: object) -> None: ...
-
-    def allow(self, grants: object) -> None: ...
 
 
 @dataclass
@@ -90,35 +77,10 @@ async def wait_for(lifecycle: Lifecycle) -> None:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    devnet = Devnet(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(devnet.stop)
-        url = (await devnet.start(port)).rpc_url
-        deployment = await deploy(url, None)
-        accounts = [Account.create() for _ in range(3)]
-        for account in accounts:
-            await fund(url, Address(account.address), AttoFil(10**19))
-        chains = [FvmChain(deployment, url, account, finality=40) for account in (*accounts, None)]
-        for chain in chains:
-            stack.push_async_callback(chain.close)
-        rpc = Rpc(url)
-        stack.push_async_callback(rpc.close)
+    async with open_own_bench(tmp_path, finality=40) as (bench, rpc, _), AsyncExitStack() as stack:
         store = await Store.open(sqlite_url(tmp_path / "provider.db"))
         stack.push_async_callback(store.close)
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shale-test-")))
-
-        async def now() -> int:
-            return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
-
-        async def pass_time(seconds: int) -> None:
-            await rpc.call("evm_increaseTime", seconds)
-
-        prover = KernelProver()
-        stack.push_async_callback(prover.close)
-        bench = Bench(*chains, *accounts, prover, now, pass_time)
         engine, unused = MemoryEngine(), cast("Any", None)
         parts = LifecycleParts(
             config=ProviderConfig(),

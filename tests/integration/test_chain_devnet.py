@@ -1,13 +1,13 @@
 """The desk's own chain is a real anvil: it lives on, keeps its state, and what goes wrong is told in one line."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.devnets import free_port
 
 from shale.chain.chain import Deployment
 from shale.chain.database import Database
@@ -23,12 +23,6 @@ from shale.units import Address, AttoFil
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIL = AttoFil(10**18)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

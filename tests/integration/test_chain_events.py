@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.devnets import open_devnet
 
 from shale.chain.abi import artifact
 from shale.chain.chain import Deployment
 from shale.chain.database import Database
-from shale.chain.deploy import deploy
-from shale.chain.devnet import CHAIN_ID, Devnet, fund
+from shale.chain.devnet import CHAIN_ID, fund
 from shale.chain.events import RANGE, Events
 from shale.chain.fvm import FvmChain
 from shale.chain.log_store import Log
@@ -32,15 +31,8 @@ FIL = AttoFil(10**18)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Deployment]]:
-    devnet = Devnet(tmp_path_factory.mktemp("devnet"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    url = (await devnet.start(port)).rpc_url
-    try:
-        yield url, await deploy(url, None)
-    finally:
-        await devnet.stop()
+    async with open_devnet(tmp_path_factory.mktemp("devnet")) as opened:
+        yield opened
 
 
 class Lens(Rpc):

@@ -1,62 +1,30 @@
 """The money of leases on real parts: two leases, one real proof, and every attoFIL where it belongs."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.devnets import open_own_bench
 
 from shale.chain.abi import artifact
 from shale.chain.bench import Bench
-from shale.chain.deploy import deploy
-from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
-from shale.chain.rpc import Rpc
 from shale.errors import ShaleError
 from shale.ledger.rebuild import rebuild
-from shale.market.accounts import Account
 from shale.market.lease import EndReason
 from shale.market.order import End
 from shale.market.review import Review
 from shale.payments.batch import Claimable, Leaf, Operation, plan_batch
 from shale.payments.history import tree_of
-from shale.proofs.kernel import KernelProver
-from shale.units import ZERO, Address, AttoFil
+from shale.units import ZERO
 
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    devnet = Devnet(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(devnet.stop)
-        url = (await devnet.start(port)).rpc_url
-        deployment = await deploy(url, None)
-        prover = KernelProver()
-        stack.push_async_callback(prover.close)
-        accounts = [Account.create() for _ in range(3)]
-        for account in accounts:
-            await fund(url, Address(account.address), AttoFil(10**19))
-        chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
-        for chain in chains:
-            stack.push_async_callback(chain.close)
-
-        rpc = Rpc(url)
-        stack.push_async_callback(rpc.close)
-
-        async def now() -> int:
-            return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
-
-        async def pass_time(seconds: int) -> None:
-            await rpc.call("evm_increaseTime", seconds)
-            await rpc.call("evm_mine")
-
-        yield Bench(*chains, *accounts, prover, now, pass_time)
+    async with open_own_bench(tmp_path) as (opened, _, _):
+        yield opened
 
 
 async def test_the_money_of_two_leases_adds_up_to_the_attofil(bench: Bench) -> None:

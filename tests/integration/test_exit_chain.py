@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.devnets import open_own_bench
 
 from shale.chain.bench import Bench, Lease, is_refused
-from shale.chain.deploy import deploy
-from shale.chain.devnet import Devnet, fund
-from shale.chain.fvm import FvmChain
 from shale.chain.network import Network
 from shale.chain.rpc import Rpc
 from shale.client.exiting import WINDOW_SECONDS, Exited, Exiting, Way
@@ -26,13 +23,11 @@ from shale.client.store import Store
 from shale.clock import SystemClock
 from shale.errors import Refused
 from shale.ledger.rebuild import rebuild
-from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
 from shale.market.order import End
 from shale.paths import Home
 from shale.payments.batch import Leaf, Operation
-from shale.proofs.kernel import KernelProver
-from shale.units import ZERO, Address, AttoFil, LeaseId
+from shale.units import ZERO, LeaseId
 
 STEPS = ("lease", "demanded_root", "demand_close", "shard_history", "settle")
 
@@ -105,37 +100,11 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    devnet = Devnet(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(devnet.stop)
-        url = (await devnet.start(port)).rpc_url
-        deployment = await deploy(url, None)
-        prover = KernelProver()
-        stack.push_async_callback(prover.close)
-        accounts = [Account.create() for _ in range(3)]
-        for account in accounts:
-            await fund(url, Address(account.address), AttoFil(10**19))
-        chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
-        for chain in chains:
-            stack.push_async_callback(chain.close)
-        rpc = Rpc(url)
-        stack.push_async_callback(rpc.close)
+    async with open_own_bench(tmp_path) as (bench, rpc, url):
         home = Home(tmp_path / "home")
-        Network("devnet", url, deployment).save(home)
-        store = Store(home)
-        stack.callback(store.close)
-
-        async def now() -> int:
-            return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
-
-        async def pass_time(seconds: int) -> None:
-            await rpc.call("evm_increaseTime", seconds)
-            await rpc.call("evm_mine")
-
-        yield Scene(Bench(*chains, *accounts, prover, now, pass_time), rpc, home, store)
+        Network("devnet", url, bench.client.deployment).save(home)
+        with closing(Store(home)) as store:
+            yield Scene(bench, rpc, home, store)
 
 
 async def test_the_money_comes_back_though_the_provider_settles_before_every_step(scene: Scene) -> None:

@@ -7,13 +7,13 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.devnets import free_port
 
 from shale.chain.bench import Bench
 from shale.chain.database import Database
@@ -29,12 +29,7 @@ from shale.proofs.memory import MemoryProver
 from shale.units import AttoFil
 
 FIL = 10**18
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+PATIENCE = 60.0
 
 
 def _run_and_die(*arguments: str) -> None:
@@ -174,11 +169,14 @@ async def test_what_lowers_the_balance_is_waited_for_where_nothing_will_be_sent(
     await chain.deposit(AttoFil(2 * FIL))
     await rpc.call("evm_setAutomine", False)
     sent = [asyncio.ensure_future(getattr(chain, name)(AttoFil(FIL))) for name in before]
-    while len(Outbox(Database(tmp_path / "chain.db"), CHAIN_ID, account.address).open()) < 1 + len(before):
-        await asyncio.sleep(0.01)
-    taken = asyncio.ensure_future(other.take_up(to_send=False))
-    while not taken.done() and "(withdrawal of 1 FIL) of an earlier command still waits" not in caplog.text:
-        await asyncio.sleep(0.01)
+    outbox = Outbox(Database(tmp_path / "chain.db"), CHAIN_ID, account.address)
+    # Two that share a file tell each other nothing: it is looked into.
+    async with asyncio.timeout(PATIENCE):
+        while len(outbox.open()) < 1 + len(before):
+            await asyncio.sleep(0.01)
+        taken = asyncio.ensure_future(other.take_up(to_send=False))
+        while not taken.done() and "(withdrawal of 1 FIL) of an earlier command still waits" not in caplog.text:
+            await asyncio.sleep(0.01)
     assert taken.done() is not waits
     await rpc.call("evm_setIntervalMining", 1)
     await asyncio.gather(taken, *sent)

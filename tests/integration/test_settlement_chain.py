@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.devnets import open_own_bench
 
 from shale.chain.bench import Bench, Lease
-from shale.chain.deploy import deploy
-from shale.chain.devnet import Devnet, fund
 from shale.chain.fvm import FvmChain
 from shale.chain.rpc import Rpc
 from shale.clock import SystemClock
 from shale.errors import Unavailable
-from shale.market.accounts import Account
 from shale.market.lease import EndReason, LeaseState
-from shale.proofs.kernel import KernelProver
 from shale.provider.ledger_books import BatchState, LedgerBooks
 from shale.provider.settled import Settled
 from shale.provider.settlement import Settlement
 from shale.provider.store import Store, sqlite_url
-from shale.units import Address, AttoFil
+from shale.units import AttoFil
 
 
 @dataclass
@@ -72,35 +68,9 @@ class Shop:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    devnet = Devnet(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(devnet.stop)
-        url = (await devnet.start(port)).rpc_url
-        deployment = await deploy(url, None)
-        prover = KernelProver()
-        stack.push_async_callback(prover.close)
-        accounts = [Account.create() for _ in range(3)]
-        for account in accounts:
-            await fund(url, Address(account.address), AttoFil(10**19))
-        chains = [FvmChain(deployment, url, account) for account in (*accounts, None)]
-        for chain in chains:
-            stack.push_async_callback(chain.close)
-        rpc = Rpc(url)
-        stack.push_async_callback(rpc.close)
+    async with open_own_bench(tmp_path) as (bench, rpc, url), AsyncExitStack() as stack:
         store = await Store.open(sqlite_url(tmp_path / "provider.db"))
         stack.push_async_callback(store.close)
-
-        async def now() -> int:
-            return int((await rpc.call("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
-
-        async def pass_time(seconds: int) -> None:
-            await rpc.call("evm_increaseTime", seconds)
-            await rpc.call("evm_mine")
-
-        bench = Bench(*chains, *accounts, prover, now, pass_time)
         yield Shop(bench, rpc, url, tmp_path, store, stack)
 
 

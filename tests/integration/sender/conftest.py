@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.devnets import free_port
 from tests.senders import FIL, Desk
 
 from shale.chain.devnet import Devnet, fund
@@ -16,11 +16,8 @@ from shale.chain.devnet import Devnet, fund
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     devnet = Devnet(tmp_path_factory.mktemp("devnet"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     try:
-        yield (await devnet.start(port)).rpc_url
+        yield (await devnet.start(free_port())).rpc_url
     finally:
         await devnet.stop()
 
