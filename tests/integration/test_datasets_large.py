@@ -57,7 +57,7 @@ async def test_whoever_takes_a_listing_and_fails_ends_it_with_his_own_error(car:
 
     async with asyncio.timeout(60):
         with pytest.raises(BrokenPipeError):
-            await kernel.listing(car, take)
+            await kernel.ls(car, take)
 
 
 async def test_a_listing_in_json_is_one_value_however_long(car: Path, tmp_path: Path) -> None:
